@@ -2,3 +2,7 @@
 
 pub mod distance;
 pub mod embed;
+pub mod error;
+pub mod model;
+
+pub use error::{Code, Error, Result};
