@@ -242,10 +242,16 @@ impl Fields {
 impl FromIterator<Field> for Fields {
     fn from_iter<I: IntoIterator<Item = Field>>(fields: I) -> Self {
         let mut all = Self::default();
-        for field in fields {
-            all.add(field);
-        }
+        all.extend(fields);
         all
+    }
+}
+
+impl Extend<Field> for Fields {
+    fn extend<I: IntoIterator<Item = Field>>(&mut self, fields: I) {
+        for field in fields {
+            self.add(field);
+        }
     }
 }
 

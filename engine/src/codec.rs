@@ -1,0 +1,223 @@
+//! The log's bytes. Everything is little endian; checksums are CRC-32C (Castagnoli).
+//!
+//! A **segment** is a header of 32 bytes and then frames:
+//!
+//! | bytes | segment header |
+//! |---|---|
+//! | 8 | `VECINOLG` |
+//! | 4 | format version, 1 |
+//! | 4 | chain: checksum of the last frame of the segment before, 0 in the first |
+//! | 8 | sequence of the first record |
+//! | 4 | 0 |
+//! | 4 | checksum of the 28 bytes before |
+//!
+//! | bytes | frame |
+//! |---|---|
+//! | 4 | length of the payload |
+//! | 4 | checksum of the payload, continued from the chain (the checksum of the frame before, or of the segment header) |
+//! | 8 | sequence of the first record in it |
+//! | 4 | checksum of the 16 bytes before |
+//! | n | payload: records, each a length of 4 bytes and postcard bytes |
+//!
+//! One frame is one `append`, and it is acknowledged as a whole. So only the *last* frame can be torn by a crash, and
+//! [`read_segment`] can tell a torn tail from damage:
+//!
+//! - bytes that end before the frame does, or a frame with a hole (a 512-byte sector of the file in which all that belongs to the
+//!   frame is zero: a page that never reached the disk), at the end of the last segment: **torn**. Nobody was told that it was
+//!   stored; it is cut.
+//! - anything else that does not fit (a wrong checksum, a sequence out of order, a frame after a bad one): **damage**. It is
+//!   an error that names the offset; nothing is cut.
+
+use crate::{
+    error::{Code, Error, Result},
+    model::limits::MAX_RECORD_BYTES,
+    record::Record,
+};
+
+/// Version of the log format.
+pub const LOG_VERSION: u32 = 1;
+/// Bytes of a segment header.
+pub const SEGMENT_HEADER: usize = 32;
+/// Bytes of a frame header.
+pub const FRAME_HEADER: usize = 20;
+/// Bytes that a disk writes as one.
+const SECTOR: usize = 512;
+const MAGIC: &[u8; 8] = b"VECINOLG";
+
+/// Where a log goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Sequence of the next record, from 1.
+    pub next_seq: u64,
+    /// Checksum that the next frame continues.
+    pub chain: u32,
+}
+
+/// The header of a segment that begins at `position`.
+pub fn segment_header(position: Position) -> [u8; SEGMENT_HEADER] {
+    let mut header = [0; SEGMENT_HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&LOG_VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&position.chain.to_le_bytes());
+    header[16..24].copy_from_slice(&position.next_seq.to_le_bytes());
+    let sum = crc32c::crc32c(&header[..28]);
+    header[28..].copy_from_slice(&sum.to_le_bytes());
+    header
+}
+
+/// The position after a segment header, for the frames that follow it.
+pub fn after_header(header: &[u8; SEGMENT_HEADER], position: Position) -> Position {
+    Position { chain: u32_at(header, 28), ..position }
+}
+
+/// Encodes records as one frame at `position`; returns its bytes and the position after it.
+///
+/// # Errors
+/// [`Code::LimitExceeded`] when the records are too large.
+pub fn encode_frame(position: Position, records: &[&Record]) -> Result<(Vec<u8>, Position)> {
+    let mut frame = vec![0; FRAME_HEADER];
+    for record in records {
+        let start = frame.len();
+        frame.extend_from_slice(&[0; 4]);
+        frame = postcard::to_extend(record, frame).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
+        let length = frame.len() - start - 4;
+        if length > MAX_RECORD_BYTES {
+            return Err(Error::limit("bytes of one record in the log", MAX_RECORD_BYTES, length));
+        }
+        frame[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
+    }
+    let length = frame.len() - FRAME_HEADER;
+    let length = u32::try_from(length).map_err(|_| Error::limit("bytes of one frame in the log", u32::MAX as usize, length))?;
+    let sum = crc32c::crc32c_append(position.chain, &frame[FRAME_HEADER..]);
+    frame[..4].copy_from_slice(&length.to_le_bytes());
+    frame[4..8].copy_from_slice(&sum.to_le_bytes());
+    frame[8..16].copy_from_slice(&position.next_seq.to_le_bytes());
+    let header_sum = crc32c::crc32c(&frame[..16]);
+    frame[16..20].copy_from_slice(&header_sum.to_le_bytes());
+    Ok((frame, Position { next_seq: position.next_seq + records.len() as u64, chain: sum }))
+}
+
+/// What a segment holds.
+#[derive(Debug)]
+pub struct Segment {
+    /// The records with their sequences.
+    pub records: Vec<(u64, Record)>,
+    /// Bytes up to the end of the last whole frame.
+    pub valid_len: u64,
+    /// Bytes of a torn frame after that.
+    pub torn: u64,
+    /// Where the log goes on.
+    pub end: Position,
+}
+
+/// Reads a segment. `start` is where the segment before it ended, `None` for the first one that is kept; `name` stands in messages.
+///
+/// A torn tail is reported, not an error; the caller knows whether a later segment makes it one.
+///
+/// # Errors
+/// [`Code::Damaged`] with the offset, or [`Code::UnsupportedVersion`].
+pub fn read_segment(name: &str, bytes: &[u8], start: Option<Position>) -> Result<Segment> {
+    let Some(header) = bytes.first_chunk::<SEGMENT_HEADER>() else {
+        return Err(Error::damaged(
+            name,
+            bytes.len() as u64,
+            format!("a segment header has {SEGMENT_HEADER} bytes; the file ends before"),
+        )
+        .numbers(SEGMENT_HEADER, bytes.len()));
+    };
+    if &header[..8] != MAGIC {
+        return Err(Error::damaged(name, 0, "it does not begin with the mark of a Vecino log"));
+    }
+    let version = u32_at(header, 8);
+    if version != LOG_VERSION {
+        let detail = format!("{name} has log format {version}; this build reads format {LOG_VERSION}");
+        return Err(Error::new(Code::UnsupportedVersion, detail).numbers(LOG_VERSION, version));
+    }
+    let sum = crc32c::crc32c(&header[..28]);
+    if sum != u32_at(header, 28) {
+        return Err(Error::damaged(name, 28, "the checksum of the segment header is wrong").numbers(sum, u32_at(header, 28)));
+    }
+    let found = Position { next_seq: u64_at(header, 16), chain: u32_at(header, 12) };
+    if let Some(expected) = start.filter(|expected| *expected != found) {
+        return Err(
+            Error::damaged(name, 12, "it does not continue the segment before it").numbers(expected.next_seq, found.next_seq)
+        );
+    }
+    let mut segment =
+        Segment { records: Vec::new(), valid_len: SEGMENT_HEADER as u64, torn: 0, end: after_header(header, found) };
+    while let Some(next) = read_frame(name, bytes, segment.valid_len as usize, segment.end, &mut segment.records)? {
+        (segment.valid_len, segment.end) = next;
+    }
+    segment.torn = bytes.len() as u64 - segment.valid_len;
+    Ok(segment)
+}
+
+/// Reads the frame at `offset`: its end, or `None` at the end of the valid bytes.
+fn read_frame(
+    name: &str,
+    bytes: &[u8],
+    offset: usize,
+    position: Position,
+    records: &mut Vec<(u64, Record)>,
+) -> Result<Option<(u64, Position)>> {
+    let rest = &bytes[offset..];
+    let at = offset as u64;
+    let Some(header) = rest.first_chunk::<FRAME_HEADER>() else { return Ok(None) };
+    if u32_at(header, 16) != crc32c::crc32c(&header[..16]) {
+        if has_hole(offset, header) && no_frame_after(rest, position) {
+            return Ok(None);
+        }
+        return Err(Error::damaged(name, at, "the checksum of a frame header is wrong"));
+    }
+    let (length, sum, seq) = (u32_at(header, 0) as usize, u32_at(header, 4), u64_at(header, 8));
+    if seq != position.next_seq {
+        return Err(Error::damaged(name, at, "a frame is out of sequence").numbers(position.next_seq, seq));
+    }
+    let Some(payload) = rest[FRAME_HEADER..].get(..length) else { return Ok(None) };
+    let end = offset + FRAME_HEADER + length;
+    let found = crc32c::crc32c_append(position.chain, payload);
+    if found != sum {
+        if end == bytes.len() && has_hole(offset, &rest[..FRAME_HEADER + length]) {
+            return Ok(None);
+        }
+        return Err(Error::damaged(name, at, "the checksum of a frame is wrong").numbers(sum, found));
+    }
+    let mut seq = seq;
+    let mut left = payload;
+    while !left.is_empty() {
+        let record = take_record(&mut left).ok_or_else(|| Error::damaged(name, at, format!("record {seq} cannot be decoded")))?;
+        records.push((seq, record));
+        seq += 1;
+    }
+    Ok(Some((end as u64, Position { next_seq: seq, chain: sum })))
+}
+
+fn take_record(left: &mut &[u8]) -> Option<Record> {
+    let length = u32::from_le_bytes(*left.first_chunk()?) as usize;
+    let bytes = left.get(4..4usize.checked_add(length)?)?;
+    let (record, rest) = postcard::take_from_bytes(bytes).ok()?;
+    *left = &left[4 + length..];
+    rest.is_empty().then_some(record)
+}
+
+/// Whether some sector of the file holds nothing but zeros where the frame lies in it.
+fn has_hole(offset: usize, frame: &[u8]) -> bool {
+    let first = (SECTOR - offset % SECTOR).min(frame.len());
+    let (head, rest) = frame.split_at(first);
+    std::iter::once(head).chain(rest.chunks(SECTOR)).any(|part| part.iter().all(|byte| *byte == 0))
+}
+
+/// Whether no frame header that could follow `position` stands in `rest`.
+fn no_frame_after(rest: &[u8], position: Position) -> bool {
+    !rest
+        .windows(FRAME_HEADER)
+        .any(|header| u64_at(header, 8) > position.next_seq && u32_at(header, 16) == crc32c::crc32c(&header[..16]))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}

@@ -1,0 +1,202 @@
+//! What is asked: a command names the wish, [`plan`](crate::plan) turns it into a record or refuses it.
+//!
+//! A command is complete when it is built: the host has already made the ids, read the clock and embedded the texts.
+
+use crate::{
+    distance::Metric,
+    model::{EmbeddingModel, FieldType, IndexType, RawAttributes, Timestamp},
+};
+
+/// A wish to change the state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Create a library.
+    CreateLibrary(LibraryDraft),
+    /// Rename a library or describe it anew.
+    UpdateLibrary {
+        /// Its id.
+        library: String,
+        /// Another name.
+        name: Option<String>,
+        /// Another description; an empty one removes it.
+        description: Option<String>,
+    },
+    /// Delete a library with all that is in it.
+    DeleteLibrary {
+        /// Its id.
+        library: String,
+    },
+    /// Write documents whole: all of them or none.
+    PutDocuments {
+        /// The library's id.
+        library: String,
+        /// The documents.
+        documents: Vec<DocumentDraft>,
+        /// What to do with a document that exists.
+        on_conflict: OnConflict,
+        /// The model that made the embeddings, where the host made any.
+        embedded_by: Option<EmbeddingModel>,
+        /// The time of the write.
+        now: Timestamp,
+    },
+    /// Change metadata and attributes of a document.
+    UpdateDocument {
+        /// The library's id.
+        library: String,
+        /// The document's id.
+        document: String,
+        /// What to change.
+        patch: DocumentPatch,
+    },
+    /// Delete documents with their chunks: all of them or none.
+    DeleteDocuments {
+        /// The library's id.
+        library: String,
+        /// The documents' ids.
+        documents: Vec<String>,
+    },
+    /// Add chunks to a document: all of them or none.
+    AddChunks {
+        /// The library's id.
+        library: String,
+        /// The document's id.
+        document: String,
+        /// The chunks.
+        chunks: Vec<ChunkDraft>,
+        /// The model that made the embeddings, where the host made any.
+        embedded_by: Option<EmbeddingModel>,
+        /// The time of the write.
+        now: Timestamp,
+    },
+    /// Change a chunk.
+    UpdateChunk {
+        /// The library's id.
+        library: String,
+        /// The chunk's id.
+        chunk: String,
+        /// What to change.
+        patch: ChunkPatch,
+        /// The model that made the embedding, where the host made it.
+        embedded_by: Option<EmbeddingModel>,
+    },
+    /// Delete chunks: all of them or none.
+    DeleteChunks {
+        /// The library's id.
+        library: String,
+        /// The chunks' ids.
+        chunks: Vec<String>,
+    },
+}
+
+/// A library to be created.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LibraryDraft {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// The metric.
+    pub metric: Metric,
+    /// The index.
+    pub index_type: IndexType,
+    /// Length of every vector, where it is known.
+    pub dimension: Option<usize>,
+    /// The model that will turn text into vectors, where it is known.
+    pub embedding_model: Option<EmbeddingModel>,
+    /// Declared fields and their types.
+    pub fields: Vec<(String, FieldType)>,
+    /// Whether attributes outside the declared fields are refused.
+    pub strict_schema: bool,
+    /// The time of the write.
+    pub now: Timestamp,
+}
+
+/// What to do when a document to be written exists already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Refuse the whole batch.
+    #[default]
+    Refuse,
+    /// Keep the old document and leave out the new one.
+    Skip,
+    /// Put the new document in place of the old one and its chunks.
+    Replace,
+}
+
+/// A document to be written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DocumentDraft {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub title: String,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// When it was made; else the time of the write.
+    pub created_at: Option<Timestamp>,
+    /// Its kind.
+    pub document_type: Option<String>,
+    /// Where it came from.
+    pub source_url: Option<String>,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// Attributes.
+    pub attributes: RawAttributes,
+    /// Its chunks in order.
+    pub chunks: Vec<ChunkDraft>,
+}
+
+/// A chunk to be written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChunkDraft {
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub text: String,
+    /// Its vector.
+    pub embedding: Vec<f32>,
+    /// When it was made; else the time of the write.
+    pub created_at: Option<Timestamp>,
+    /// Its page.
+    pub page_number: Option<u32>,
+    /// Its position; else counted from the end of the document's chunks.
+    pub chunk_index: Option<u32>,
+    /// Attributes.
+    pub attributes: RawAttributes,
+}
+
+/// Changes of a document: `None` leaves as it is. For optional fields, an empty string removes the value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DocumentPatch {
+    /// Another title.
+    pub title: Option<String>,
+    /// Another author.
+    pub author: Option<String>,
+    /// Another time.
+    pub created_at: Option<Timestamp>,
+    /// Another kind.
+    pub document_type: Option<String>,
+    /// Another source.
+    pub source_url: Option<String>,
+    /// Other tags, all of them.
+    pub tags: Option<Vec<String>>,
+    /// Attributes to set; null removes one.
+    pub attributes: RawAttributes,
+}
+
+/// Changes of a chunk: `None` leaves as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChunkPatch {
+    /// Another text. It comes with another embedding.
+    pub text: Option<String>,
+    /// Another vector.
+    pub embedding: Option<Vec<f32>>,
+    /// Another page.
+    pub page_number: Option<u32>,
+    /// Another position.
+    pub chunk_index: Option<u32>,
+    /// Attributes to set; null removes one.
+    pub attributes: RawAttributes,
+}

@@ -1,0 +1,100 @@
+//! A whole database with one owner: a state and the journal that keeps it. For tabs, tools and tests; the server puts the same
+//! two parts behind its locks.
+
+use crate::{
+    command::Command,
+    error::{Code, Error, Result},
+    journal::{Checkpointed, Journal, Recovery},
+    plan::{Plan, library_not_found},
+    pool::Pool,
+    query::{Answer, Query},
+    snapshot,
+    state::State,
+    storage::Storage,
+};
+
+/// A database over a storage.
+#[derive(Debug)]
+pub struct Database<S> {
+    state: State,
+    journal: Journal<S>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Sequence of the write, or of the last one when nothing had to change.
+    pub seq: u64,
+    /// Documents left out because they exist already.
+    pub skipped: usize,
+}
+
+impl<S: Storage> Database<S> {
+    /// Opens a storage, or begins in an empty one.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open(storage: S) -> Result<(Self, Recovery)> {
+        let (journal, state, recovery) = Journal::open(storage)?;
+        Ok((Self { state, journal }, recovery))
+    }
+
+    /// What is in it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Plans, appends, applies. Durable when it returns.
+    ///
+    /// # Errors
+    /// Those of [`State::plan`] and of [`Journal::append`]; nothing has changed then.
+    pub fn execute(&mut self, command: Command) -> Result<Written> {
+        let Plan { record, skipped } = self.state.plan(command)?;
+        if let Some(record) = record {
+            let seq = self.journal.append(&[&record])?;
+            self.state.apply(seq, record);
+        }
+        Ok(Written { seq: self.state.seq(), skipped })
+    }
+
+    /// Answers a query against a library, by id or name.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`](crate::Code::LibraryNotFound), and those of [`Library::query`](crate::library::Library::query).
+    pub fn query(&self, library: &str, query: &Query, pool: &dyn Pool) -> Result<Answer> {
+        self.state.find(library).ok_or_else(|| library_not_found(library))?.query(query, pool)
+    }
+
+    /// Writes snapshots of what has changed, and shortens the log.
+    ///
+    /// # Errors
+    /// As [`Journal::checkpoint`].
+    pub fn checkpoint(&mut self) -> Result<Checkpointed> {
+        self.journal.checkpoint(&self.state)
+    }
+
+    /// The bytes of the whole state: the snapshots of all libraries in the order of their ids. Equal states have equal bytes.
+    ///
+    /// # Errors
+    /// As [`snapshot::to_bytes`].
+    pub fn state_bytes(&self) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        for library in self.state.libraries() {
+            snapshot::write(library, &mut all).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
+        }
+        Ok(all)
+    }
+
+    /// Closes the log in order and gives the storage back.
+    ///
+    /// # Errors
+    /// As [`Journal::close`].
+    pub fn close(self) -> Result<S> {
+        self.journal.close()
+    }
+
+    /// Gives the storage back as a crash would leave it.
+    pub fn into_storage(self) -> S {
+        self.journal.into_storage()
+    }
+}

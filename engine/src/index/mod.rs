@@ -1,0 +1,47 @@
+//! Indexes: how the nearest candidates are found.
+//!
+//! An index holds slots, never vectors; the rows are in [`Vectors`] and the filter is an argument of the search, so that an
+//! index can heed it while it looks and still return k results whenever k match.
+//!
+//! | index | build | search | memory a vector | exact |
+//! |---|---|---|---|---|
+//! | [`flat`] | none | reads every allowed row | 0 bytes | yes |
+
+pub mod flat;
+
+use crate::{distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// The rows.
+    pub vectors: &'a Vectors,
+    /// How they are compared.
+    pub metric: Metric,
+    /// The query; of unit length under cosine.
+    pub query: &'a [f32],
+    /// How many are wanted.
+    pub k: usize,
+    /// The slots that may be in the answer.
+    pub allowed: &'a SlotSet,
+    /// Where to run parts of the search at once.
+    pub pool: &'a dyn Pool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Keys and slots, nearest first, equal keys by slot. See [`Metric::key`].
+    pub nearest: Vec<(f32, u32)>,
+    /// Rows that were compared with the query.
+    pub visited: usize,
+}
+
+/// A way to find the nearest slots.
+pub trait VectorIndex {
+    /// The index's name, as in [`IndexType`](crate::model::IndexType).
+    fn name(&self) -> &'static str;
+
+    /// The `k` nearest of the allowed slots, or all of them when there are fewer.
+    fn search(&self, search: &Search<'_>) -> Found;
+}

@@ -1,0 +1,243 @@
+//! One library in memory: its documents, its chunks by slot, and what is derived from them.
+//!
+//! The `put` and `remove` functions here are the only ones that change a library. They are called by
+//! [`State::apply`](crate::state::State::apply) with records that [`plan`](crate::plan) has checked, and cannot fail; what a
+//! sound record never asks for (a chunk of a document that is not there) changes nothing.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, Fields, Id, LibraryInfo},
+    record::DocumentPut,
+    slots::SlotSet,
+    texts::Texts,
+    vectors::Vectors,
+};
+
+/// A document and the slots of its chunks, in order.
+#[derive(Clone, Debug)]
+pub struct DocumentEntry {
+    /// The document.
+    pub document: Document,
+    /// Slots of its chunks in the order in which they were given.
+    pub chunks: Vec<u32>,
+}
+
+/// What a library holds of a chunk beside its text and its vector.
+#[derive(Clone, Debug)]
+pub struct ChunkEntry {
+    /// The chunk's id.
+    pub id: Id,
+    /// Place of its document, for [`Library::document_at`].
+    pub document: u32,
+    /// The fixed metadata.
+    pub metadata: ChunkMetadata,
+    /// Attributes of its own.
+    pub attributes: Attributes,
+}
+
+/// A library in memory. See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Library {
+    pub(crate) info: LibraryInfo,
+    pub(crate) fields: Fields,
+    pub(crate) documents: Vec<Option<DocumentEntry>>,
+    pub(crate) document_places: SlotSet,
+    pub(crate) document_ids: BTreeMap<Id, u32>,
+    pub(crate) chunks: Vec<Option<ChunkEntry>>,
+    pub(crate) live: SlotSet,
+    pub(crate) chunk_ids: BTreeMap<Id, u32>,
+    pub(crate) texts: Texts,
+    pub(crate) vectors: Vectors,
+    pub(crate) seq: u64,
+}
+
+impl Library {
+    /// An empty library.
+    pub(crate) fn new(info: LibraryInfo, fields: Vec<Field>, seq: u64) -> Self {
+        let dimension = info.contract.dimension.unwrap_or(0);
+        Self {
+            info,
+            fields: fields.into_iter().collect(),
+            documents: Vec::new(),
+            document_places: SlotSet::default(),
+            document_ids: BTreeMap::new(),
+            chunks: Vec::new(),
+            live: SlotSet::default(),
+            chunk_ids: BTreeMap::new(),
+            texts: Texts::default(),
+            vectors: Vectors::new(dimension as usize),
+            seq,
+        }
+    }
+
+    /// Name, contract and the rest of what is known of the library as a whole.
+    pub fn info(&self) -> &LibraryInfo {
+        &self.info
+    }
+
+    /// The attribute fields.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Sequence of the last record that changed this library.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// How many documents there are.
+    pub fn document_count(&self) -> usize {
+        self.document_ids.len()
+    }
+
+    /// How many chunks there are.
+    pub fn chunk_count(&self) -> usize {
+        self.live.len()
+    }
+
+    /// The slots in use.
+    pub fn live(&self) -> &SlotSet {
+        &self.live
+    }
+
+    /// The vectors by slot.
+    pub fn vectors(&self) -> &Vectors {
+        &self.vectors
+    }
+
+    /// Finds a document. Cost: O(log n).
+    pub fn document(&self, id: &str) -> Option<&DocumentEntry> {
+        self.document_at(*self.document_ids.get(id)?)
+    }
+
+    /// The document at a place, as a [`ChunkEntry`] names it.
+    pub fn document_at(&self, place: u32) -> Option<&DocumentEntry> {
+        self.documents.get(place as usize)?.as_ref()
+    }
+
+    /// Finds the slot of a chunk. Cost: O(log n).
+    pub fn slot(&self, id: &str) -> Option<u32> {
+        self.chunk_ids.get(id).copied()
+    }
+
+    /// The chunk in a slot.
+    pub fn chunk_at(&self, slot: u32) -> Option<&ChunkEntry> {
+        self.chunks.get(slot as usize)?.as_ref()
+    }
+
+    /// The text of the chunk in a slot.
+    pub fn text_at(&self, slot: u32) -> &str {
+        self.texts.get(slot)
+    }
+
+    /// A chunk as it was written.
+    pub fn chunk(&self, id: &str) -> Option<Chunk> {
+        let slot = self.slot(id)?;
+        let entry = self.chunk_at(slot)?.clone();
+        Some(Chunk {
+            id: entry.id,
+            text: self.texts.get(slot).into(),
+            metadata: entry.metadata,
+            attributes: entry.attributes,
+            embedding: self.vectors.row(slot).to_vec(),
+        })
+    }
+
+    /// Documents in the order of their ids, those after `after`. Stable under writes: an id is never passed over or seen twice.
+    pub fn documents_after(&self, after: Option<&str>) -> impl Iterator<Item = &DocumentEntry> {
+        following(&self.document_ids, after).filter_map(|place| self.document_at(place))
+    }
+
+    /// Slots of chunks in the order of the chunks' ids, those after `after`.
+    pub fn chunks_after(&self, after: Option<&str>) -> impl Iterator<Item = u32> {
+        following(&self.chunk_ids, after)
+    }
+
+    pub(crate) fn fix_contract(&mut self, contract: Option<Contract>) {
+        if let Some(contract) = contract {
+            let dimension = contract.dimension.unwrap_or(0) as usize;
+            if self.vectors.dimension() != dimension && self.vectors.rows() == 0 {
+                self.vectors = Vectors::new(dimension);
+            }
+            self.info.contract = contract;
+        }
+    }
+
+    /// Adds a document that is not there.
+    pub(crate) fn put_document(&mut self, put: DocumentPut) {
+        let place = self.document_places.insert_lowest();
+        self.document_ids.insert(put.document.id.clone(), place);
+        if self.documents.len() <= place as usize {
+            self.documents.resize(place as usize + 1, None);
+        }
+        self.documents[place as usize] =
+            Some(DocumentEntry { document: put.document, chunks: Vec::with_capacity(put.chunks.len()) });
+        self.put_chunks(place, put.chunks);
+    }
+
+    pub(crate) fn update_document(&mut self, id: &str, metadata: DocumentMetadata, attributes: Attributes) {
+        let place = self.document_ids.get(id).copied();
+        if let Some(entry) = place.and_then(|place| self.documents.get_mut(place as usize)?.as_mut()) {
+            entry.document.metadata = metadata;
+            entry.document.attributes = attributes;
+        }
+    }
+
+    pub(crate) fn remove_document(&mut self, id: &str) {
+        let Some(place) = self.document_ids.remove(id) else { return };
+        self.document_places.remove(place);
+        if let Some(entry) = self.documents.get_mut(place as usize).and_then(Option::take) {
+            for slot in entry.chunks {
+                self.free(slot);
+            }
+        }
+    }
+
+    /// Adds or replaces chunks of the document at `place`.
+    pub(crate) fn put_chunks(&mut self, place: u32, chunks: Vec<Chunk>) {
+        for chunk in chunks {
+            let slot = match self.slot(chunk.id.as_str()) {
+                Some(slot) => slot,
+                None => {
+                    let slot = self.live.insert_lowest();
+                    self.chunk_ids.insert(chunk.id.clone(), slot);
+                    if let Some(entry) = self.documents.get_mut(place as usize).and_then(Option::as_mut) {
+                        entry.chunks.push(slot);
+                    }
+                    slot
+                }
+            };
+            if self.chunks.len() <= slot as usize {
+                self.chunks.resize(slot as usize + 1, None);
+            }
+            self.vectors.set(slot, &chunk.embedding);
+            self.texts.set(slot, chunk.text);
+            self.chunks[slot as usize] =
+                Some(ChunkEntry { id: chunk.id, document: place, metadata: chunk.metadata, attributes: chunk.attributes });
+        }
+    }
+
+    pub(crate) fn remove_chunk(&mut self, id: &str) {
+        let Some(slot) = self.slot(id) else { return };
+        let place = self.chunk_at(slot).map(|chunk| chunk.document);
+        if let Some(entry) = place.and_then(|place| self.documents.get_mut(place as usize)?.as_mut()) {
+            entry.chunks.retain(|other| *other != slot);
+        }
+        self.free(slot);
+    }
+
+    fn free(&mut self, slot: u32) {
+        if let Some(chunk) = self.chunks.get_mut(slot as usize).and_then(Option::take) {
+            self.chunk_ids.remove(chunk.id.as_str());
+            self.texts.set(slot, "".into());
+            self.vectors.clear(slot);
+            self.live.remove(slot);
+        }
+    }
+}
+
+fn following<'a>(ids: &'a BTreeMap<Id, u32>, after: Option<&str>) -> impl Iterator<Item = u32> + 'a {
+    use std::ops::Bound::{Excluded, Unbounded};
+    ids.range::<str, _>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, place)| *place)
+}

@@ -1,0 +1,202 @@
+//! Every refusal lives here: a pure function from the state and a command to a record.
+//!
+//! A plan changes nothing. What it returns can be written to the log and then applied, and neither can fail for a reason that
+//! lies in the command.
+
+mod chunks;
+mod documents;
+mod fields;
+
+pub(crate) use chunks::check_vector;
+
+use crate::{
+    command::{Command, LibraryDraft},
+    error::{Code, Error, Result},
+    library::Library,
+    model::{
+        Contract, Field, Id, LibraryInfo, check_field_name,
+        limits::{MAX_DESCRIPTION_CHARS, MAX_DIMENSION, MAX_FIELDS, MAX_METADATA_CHARS, MAX_NAME_BYTES},
+    },
+    record::Record,
+    state::State,
+};
+
+/// What comes of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What would happen; `None` when nothing has to change.
+    pub record: Option<Record>,
+    /// Documents left out because they exist already.
+    pub skipped: usize,
+}
+
+impl Plan {
+    fn of(record: Record) -> Self {
+        Self { record: Some(record), skipped: 0 }
+    }
+}
+
+impl State {
+    /// Checks a command against the state. Pure; cost: that of reading the command.
+    ///
+    /// # Errors
+    /// All that a user can do wrong, with the field and the numbers.
+    pub fn plan(&self, command: Command) -> Result<Plan> {
+        match command {
+            Command::CreateLibrary(draft) => self.create_library(draft).map(Plan::of),
+            Command::UpdateLibrary { library, name, description } => {
+                self.update_library(&library, name.as_deref(), description.as_deref()).map(Plan::of)
+            }
+            Command::DeleteLibrary { library } => {
+                Ok(Plan::of(Record::LibraryDeleted { library: self.known(&library)?.info.id.clone() }))
+            }
+            Command::PutDocuments { library, documents, on_conflict, embedded_by, now } => {
+                documents::put(self.known(&library)?, documents, on_conflict, embedded_by, now)
+            }
+            Command::UpdateDocument { library, document, patch } => {
+                documents::update(self.known(&library)?, &document, patch).map(Plan::of)
+            }
+            Command::DeleteDocuments { library, documents } => {
+                let library = self.known(&library)?;
+                let documents =
+                    all_known(documents, |id| library.document(id).map(|entry| &entry.document.id), document_not_found)?;
+                Ok(Plan {
+                    record: (!documents.is_empty())
+                        .then(|| Record::DocumentsDeleted { library: library.info.id.clone(), documents }),
+                    skipped: 0,
+                })
+            }
+            Command::AddChunks { library, document, chunks, embedded_by, now } => {
+                chunks::add(self.known(&library)?, &document, chunks, embedded_by, now)
+            }
+            Command::UpdateChunk { library, chunk, patch, embedded_by } => {
+                chunks::update(self.known(&library)?, &chunk, patch, embedded_by).map(Plan::of)
+            }
+            Command::DeleteChunks { library, chunks } => {
+                let library = self.known(&library)?;
+                let chunks = all_known(chunks, |id| library.chunk_at(library.slot(id)?).map(|entry| &entry.id), chunk_not_found)?;
+                Ok(Plan {
+                    record: (!chunks.is_empty()).then(|| Record::ChunksDeleted { library: library.info.id.clone(), chunks }),
+                    skipped: 0,
+                })
+            }
+        }
+    }
+
+    /// A library that must exist, by id or name.
+    fn known(&self, id: &str) -> Result<&Library> {
+        self.find(id).ok_or_else(|| library_not_found(id))
+    }
+
+    fn create_library(&self, draft: LibraryDraft) -> Result<Record> {
+        let id = Id::new(&draft.id)?;
+        if self.find(&draft.id).is_some() {
+            return Err(library_exists(&draft.id, "id"));
+        }
+        let name = self.free_name(&draft.name)?;
+        let description = draft.description.as_deref().map(check_description).transpose()?.flatten();
+        let dimension = draft.dimension.map(check_dimension).transpose()?;
+        if let Some(model) = &draft.embedding_model {
+            check_chars("metadata.embedding_model", &model.name, MAX_METADATA_CHARS)?;
+        }
+        if draft.fields.len() > MAX_FIELDS {
+            return Err(Error::limit("fields of a library", MAX_FIELDS, draft.fields.len()).field("schema.fields"));
+        }
+        let fields = draft
+            .fields
+            .into_iter()
+            .map(|(name, kind)| {
+                check_field_name(&name).map_err(|error| error.within("schema.fields"))?;
+                Ok(Field { name: name.into(), kind })
+            })
+            .collect::<Result<_>>()?;
+        let contract = Contract { metric: draft.metric, dimension, embedding_model: draft.embedding_model };
+        Ok(Record::LibraryCreated {
+            info: LibraryInfo {
+                id,
+                name,
+                description,
+                created_at: draft.now,
+                index_type: draft.index_type,
+                contract,
+                strict_schema: draft.strict_schema,
+            },
+            fields,
+        })
+    }
+
+    fn update_library(&self, id: &str, name: Option<&str>, description: Option<&str>) -> Result<Record> {
+        let info = &self.known(id)?.info;
+        let name = match name {
+            Some(name) if name != &*info.name => self.free_name(name)?,
+            _ => info.name.clone(),
+        };
+        let description = match description {
+            Some(text) => check_description(text)?,
+            None => info.description.clone(),
+        };
+        Ok(Record::LibraryUpdated { library: info.id.clone(), name, description })
+    }
+
+    fn free_name(&self, name: &str) -> Result<Box<str>> {
+        if name.trim().is_empty() {
+            return Err(Error::new(Code::EmptyText, "a library needs a name").field("name"));
+        }
+        if name.len() > MAX_NAME_BYTES {
+            return Err(Error::limit("bytes of a library's name", MAX_NAME_BYTES, name.len()).field("name"));
+        }
+        if self.find(name).is_some() {
+            return Err(library_exists(name, "name"));
+        }
+        Ok(name.into())
+    }
+}
+
+fn library_exists(name: &str, field: &str) -> Error {
+    Error::new(Code::LibraryExists, format!("there is a library with the id or the name '{name}' already")).field(field)
+}
+
+/// The error for a library that does not exist.
+pub fn library_not_found(id: &str) -> Error {
+    Error::new(Code::LibraryNotFound, format!("there is no library with the id or the name '{id}'")).field("library")
+}
+
+/// The error for a document that does not exist.
+pub fn document_not_found(id: &str) -> Error {
+    Error::new(Code::DocumentNotFound, format!("there is no document '{id}' in this library")).field("document")
+}
+
+/// The error for a chunk that does not exist.
+pub fn chunk_not_found(id: &str) -> Error {
+    Error::new(Code::ChunkNotFound, format!("there is no chunk '{id}' in this library")).field("chunk")
+}
+
+/// Ids that must all exist; one that is named twice counts once.
+fn all_known<'a>(ids: Vec<String>, find: impl Fn(&str) -> Option<&'a Id>, missing: fn(&str) -> Error) -> Result<Vec<Id>> {
+    let mut known: Vec<Id> = ids.into_iter().map(|id| find(&id).cloned().ok_or_else(|| missing(&id))).collect::<Result<_>>()?;
+    known.sort_unstable();
+    known.dedup();
+    Ok(known)
+}
+
+fn check_description(text: &str) -> Result<Option<Box<str>>> {
+    check_chars("metadata.description", text, MAX_DESCRIPTION_CHARS)?;
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+fn check_dimension(dimension: usize) -> Result<u32> {
+    if dimension == 0 || dimension > MAX_DIMENSION {
+        let detail = format!("the dimension of a library is 1 to {MAX_DIMENSION}, received {dimension}");
+        return Err(Error::new(Code::InvalidValue, detail)
+            .field("metadata.embedding_dimension")
+            .numbers(MAX_DIMENSION, dimension));
+    }
+    Ok(dimension as u32)
+}
+
+/// Refuses a text of more than `limit` characters.
+fn check_chars(field: &str, text: &str, limit: usize) -> Result<()> {
+    // A text has no more characters than bytes, so most are not counted.
+    let chars = if text.len() > limit { text.chars().count() } else { 0 };
+    if chars > limit { Err(Error::limit("characters", limit, chars).field(field)) } else { Ok(()) }
+}

@@ -1,0 +1,111 @@
+//! What happened: the only thing that is logged and replicated.
+//!
+//! A [`Record`] is the outcome of [`plan`](crate::plan): complete, typed and already checked, so that
+//! [`State::apply`](crate::state::State::apply) cannot fail and gives the same state on every machine. Variants and their fields
+//! are only ever added at the end; the bytes are [postcard](https://postcard.jamesmunns.com/wire-format).
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Attributes, Chunk, Contract, Document, DocumentMetadata, Field, Id, LibraryInfo};
+
+/// One change of the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// A library came to be, with the fields of its schema.
+    LibraryCreated {
+        /// The library.
+        info: LibraryInfo,
+        /// Declared fields.
+        fields: Vec<Field>,
+    },
+    /// A library got another name or description.
+    LibraryUpdated {
+        /// Which library.
+        library: Id,
+        /// The name from now on.
+        name: Box<str>,
+        /// The description from now on.
+        description: Option<Box<str>>,
+    },
+    /// A library went, with all that is in it.
+    LibraryDeleted {
+        /// Which library.
+        library: Id,
+    },
+    /// Documents were written whole. One that existed is replaced with all its chunks.
+    DocumentsPut {
+        /// Which library.
+        library: Id,
+        /// The contract, where this record fixed a part of it.
+        contract: Option<Contract>,
+        /// Fields seen for the first time.
+        fields: Vec<Field>,
+        /// The documents.
+        documents: Vec<DocumentPut>,
+    },
+    /// A document's metadata and attributes changed; its chunks stay.
+    DocumentUpdated {
+        /// Which library.
+        library: Id,
+        /// Fields seen for the first time.
+        fields: Vec<Field>,
+        /// Which document.
+        document: Id,
+        /// The metadata from now on.
+        metadata: DocumentMetadata,
+        /// The attributes from now on.
+        attributes: Attributes,
+    },
+    /// Documents went, with their chunks.
+    DocumentsDeleted {
+        /// Which library.
+        library: Id,
+        /// Which documents.
+        documents: Vec<Id>,
+    },
+    /// Chunks of one document were written. One that existed is replaced in its place; others are added at the end.
+    ChunksPut {
+        /// Which library.
+        library: Id,
+        /// The contract, where this record fixed a part of it.
+        contract: Option<Contract>,
+        /// Fields seen for the first time.
+        fields: Vec<Field>,
+        /// Which document.
+        document: Id,
+        /// The chunks.
+        chunks: Vec<Chunk>,
+    },
+    /// Chunks went.
+    ChunksDeleted {
+        /// Which library.
+        library: Id,
+        /// Which chunks.
+        chunks: Vec<Id>,
+    },
+}
+
+/// A document with all its chunks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DocumentPut {
+    /// The document.
+    pub document: Document,
+    /// Its chunks in order.
+    pub chunks: Vec<Chunk>,
+}
+
+impl Record {
+    /// The library that the record is about.
+    pub fn library(&self) -> &Id {
+        match self {
+            Self::LibraryCreated { info, .. } => &info.id,
+            Self::LibraryUpdated { library, .. }
+            | Self::LibraryDeleted { library }
+            | Self::DocumentsPut { library, .. }
+            | Self::DocumentUpdated { library, .. }
+            | Self::DocumentsDeleted { library, .. }
+            | Self::ChunksPut { library, .. }
+            | Self::ChunksDeleted { library, .. } => library,
+        }
+    }
+}

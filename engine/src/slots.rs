@@ -1,0 +1,165 @@
+//! Sets of slots.
+//!
+//! A *slot* is the 32-bit number of a chunk within its library: its row in [`Vectors`](crate::vectors::Vectors), and all that
+//! an index holds of it. Freed slots are reused, lowest first, so that the slot of a chunk depends on the log alone.
+
+use std::ops::Range;
+
+/// A set of slots, one bit each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotSet {
+    words: Vec<u64>,
+    len: usize,
+    /// No slot below this word is free.
+    full_below: usize,
+}
+
+impl SlotSet {
+    /// The set of all slots below `end`.
+    pub fn all(end: usize) -> Self {
+        let mut set = Self { words: vec![u64::MAX; end / 64], len: end, full_below: 0 };
+        if !end.is_multiple_of(64) {
+            set.words.push((1 << (end % 64)) - 1);
+        }
+        set
+    }
+
+    /// How many slots are in the set.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether `slot` is in the set.
+    #[inline]
+    pub fn contains(&self, slot: u32) -> bool {
+        self.words.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+    }
+
+    /// Adds `slot`; false if it was in already.
+    pub fn insert(&mut self, slot: u32) -> bool {
+        let at = slot as usize / 64;
+        if at >= self.words.len() {
+            self.words.resize(at + 1, 0);
+        }
+        let bit = 1 << (slot % 64);
+        let new = self.words[at] & bit == 0;
+        self.words[at] |= bit;
+        self.len += usize::from(new);
+        new
+    }
+
+    /// Takes `slot` out; false if it was not in.
+    pub fn remove(&mut self, slot: u32) -> bool {
+        let at = slot as usize / 64;
+        let present = self.contains(slot);
+        if present {
+            self.words[at] &= !(1 << (slot % 64));
+            self.len -= 1;
+            self.full_below = self.full_below.min(at);
+        }
+        present
+    }
+
+    /// Adds the lowest slot that is not in the set, and returns it.
+    pub fn insert_lowest(&mut self) -> u32 {
+        while self.words.get(self.full_below) == Some(&u64::MAX) {
+            self.full_below += 1;
+        }
+        let bit = self.words.get(self.full_below).map_or(0, |word| word.trailing_ones());
+        // `plan` keeps libraries under 2^31 chunks.
+        let slot = (self.full_below * 64) as u32 + bit;
+        self.insert(slot);
+        slot
+    }
+
+    /// The slots in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.iter_within(0..u32::MAX)
+    }
+
+    /// How many slots of a range are in the set. The range begins at a multiple of 64.
+    pub fn count_within(&self, range: Range<u32>) -> usize {
+        self.words_within(range).map(|(_, word)| word.count_ones() as usize).sum()
+    }
+
+    /// The slots of a range, in ascending order. The range begins at a multiple of 64.
+    pub fn iter_within(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+        self.words_within(range).flat_map(|(at, word)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+                rest &= rest - 1;
+                Some((at * 64) as u32 + bit)
+            })
+        })
+    }
+
+    fn words_within(&self, range: Range<u32>) -> impl Iterator<Item = (usize, u64)> + '_ {
+        debug_assert!(range.start.is_multiple_of(64));
+        let first = range.start as usize / 64;
+        let end = range.end as usize;
+        let words = self.words.get(first..end.div_ceil(64).min(self.words.len())).unwrap_or_default();
+        (first..).zip(words).map(move |(at, &word)| {
+            let kept = end - at * 64;
+            (at, if kept < 64 { word & ((1 << kept) - 1) } else { word })
+        })
+    }
+}
+
+impl FromIterator<u32> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(slots: I) -> Self {
+        let mut set = Self::default();
+        for slot in slots {
+            set.insert(slot);
+        }
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn behaves_like_an_ordered_set(steps in prop::collection::vec((0u8..3, 0u32..300), 0..400)) {
+            let (mut set, mut model) = (SlotSet::default(), BTreeSet::new());
+            for (kind, slot) in steps {
+                match kind {
+                    0 => prop_assert_eq!(set.insert(slot), model.insert(slot)),
+                    1 => prop_assert_eq!(set.remove(slot), model.remove(&slot)),
+                    _ => {
+                        let lowest = (0..).find(|slot| !model.contains(slot)).unwrap();
+                        model.insert(lowest);
+                        prop_assert_eq!(set.insert_lowest(), lowest);
+                    }
+                }
+                prop_assert_eq!(set.len(), model.len());
+            }
+            for range in [0..0, 0..1, 0..64, 64..65, 64..300, 128..190, 256..999] {
+                let expected: Vec<u32> = model.iter().copied().filter(|slot| range.contains(slot)).collect();
+                prop_assert_eq!(set.count_within(range.clone()), expected.len());
+                prop_assert_eq!(set.iter_within(range).collect::<Vec<_>>(), expected);
+            }
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn all_holds_every_slot_below_the_end() {
+        for end in [0, 1, 63, 64, 65, 200] {
+            let set = SlotSet::all(end);
+            assert_eq!(set.len(), end);
+            assert_eq!(set.iter().collect::<Vec<_>>(), (0..end as u32).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The snapshot file, `.vecino`: one library, used in place.
+//!
+//! Everything is little endian; checksums are CRC-32C. Sections begin at multiples of 64 bytes, so that a mapped file, or a
+//! buffer in a tab, is used where it lies.
+//!
+//! | bytes | header |
+//! |---|---|
+//! | 8 | `VECINO\r\n` |
+//! | 4 | format version, 1 |
+//! | 4 | number of sections |
+//! | 8 | length of the file |
+//! | 8 | sequence of the last record in it |
+//! | 28 | 0 |
+//! | 4 | checksum of the header (without this field) and of the section table |
+//!
+//! | bytes | entry of the section table |
+//! |---|---|
+//! | 4 | tag |
+//! | 4 | checksum of the section |
+//! | 8 | offset |
+//! | 8 | length |
+//!
+//! | tag | section |
+//! |---|---|
+//! | `META` | postcard of [`Image`]: the library, its fields, its documents and chunks by slot |
+//! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
+//! | `VECS` | the float rows of all slots, zero where a slot is free |
+//!
+//! A library is a function of the log, and its snapshot of the library: equal logs give equal bytes. A reader ignores tags that
+//! it does not know.
+
+use std::{collections::BTreeMap, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    blob::{AlignedBytes, Blob},
+    error::{Code, Error, Result},
+    library::{ChunkEntry, DocumentEntry, Library},
+    model::{Attributes, ChunkMetadata, Document, Field, Id, LibraryInfo, limits::MAX_DIMENSION},
+    slots::SlotSet,
+    texts::Texts,
+    vectors::Vectors,
+};
+
+/// Version of the snapshot format.
+pub const SNAPSHOT_VERSION: u32 = 1;
+const MAGIC: &[u8; 8] = b"VECINO\r\n";
+const HEADER: usize = 64;
+const ENTRY: usize = 24;
+const ALIGN: usize = 64;
+const META: [u8; 4] = *b"META";
+const TEXT: [u8; 4] = *b"TEXT";
+const VECS: [u8; 4] = *b"VECS";
+
+/// The `META` section.
+#[derive(Serialize, Deserialize)]
+struct Image {
+    info: LibraryInfo,
+    fields: Vec<Field>,
+    documents: Vec<Option<DocumentImage>>,
+    chunks: Vec<Option<ChunkImage>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DocumentImage {
+    document: Document,
+    chunks: Vec<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChunkImage {
+    id: Id,
+    document: u32,
+    metadata: ChunkMetadata,
+    attributes: Attributes,
+    text_bytes: u32,
+}
+
+/// A section to be written: its tag and its bytes in pieces.
+struct Section<'a> {
+    tag: [u8; 4],
+    pieces: Vec<&'a [u8]>,
+}
+
+impl Section<'_> {
+    fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum()
+    }
+
+    fn checksum(&self) -> u32 {
+        self.pieces.iter().fold(0, |sum, piece| crc32c::crc32c_append(sum, piece))
+    }
+}
+
+/// Writes the snapshot of a library.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
+    let image = Image {
+        info: library.info.clone(),
+        fields: library.fields.list().to_vec(),
+        documents: library
+            .documents
+            .iter()
+            .map(|entry| {
+                entry.as_ref().map(|entry| DocumentImage { document: entry.document.clone(), chunks: entry.chunks.clone() })
+            })
+            .collect(),
+        chunks: (0_u32..)
+            .zip(&library.chunks)
+            .map(|(slot, entry)| entry.as_ref().map(|entry| image_of(library, slot, entry)))
+            .collect(),
+    };
+    let meta = postcard::to_allocvec(&image).map_err(io::Error::other)?;
+    let slots = 0..library.chunks.len() as u32;
+    let rows: Vec<&[u8]> = (0..library.vectors.pages()).map(|page| bytemuck::cast_slice(library.vectors.page(page))).collect();
+    let sections = [
+        Section { tag: META, pieces: vec![&meta] },
+        Section { tag: TEXT, pieces: slots.map(|slot| library.texts.get(slot).as_bytes()).collect() },
+        Section { tag: VECS, pieces: rows },
+    ];
+    write_sections(&sections, library.seq, out)
+}
+
+fn image_of(library: &Library, slot: u32, entry: &ChunkEntry) -> ChunkImage {
+    ChunkImage {
+        id: entry.id.clone(),
+        document: entry.document,
+        metadata: entry.metadata.clone(),
+        attributes: entry.attributes.clone(),
+        // A text has at most 10,000 characters.
+        text_bytes: library.texts.get(slot).len() as u32,
+    }
+}
+
+fn write_sections(sections: &[Section<'_>], seq: u64, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut offset = (HEADER + ENTRY * sections.len()).next_multiple_of(ALIGN);
+    let table_end = offset;
+    let mut table = Vec::with_capacity(table_end - HEADER);
+    for section in sections {
+        table.extend_from_slice(&section.tag);
+        table.extend_from_slice(&section.checksum().to_le_bytes());
+        table.extend_from_slice(&(offset as u64).to_le_bytes());
+        table.extend_from_slice(&(section.len() as u64).to_le_bytes());
+        offset = (offset + section.len()).next_multiple_of(ALIGN);
+    }
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&SNAPSHOT_VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&(sections.len() as u32).to_le_bytes());
+    header[16..24].copy_from_slice(&(offset as u64).to_le_bytes());
+    header[24..32].copy_from_slice(&seq.to_le_bytes());
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&header[..60]), &table);
+    header[60..].copy_from_slice(&sum.to_le_bytes());
+    out.write_all(&header)?;
+    out.write_all(&table)?;
+    pad(out, HEADER + table.len())?;
+    for section in sections {
+        for piece in &section.pieces {
+            out.write_all(piece)?;
+        }
+        pad(out, section.len())?;
+    }
+    Ok(())
+}
+
+fn pad(out: &mut dyn io::Write, written: usize) -> io::Result<()> {
+    out.write_all(&[0; ALIGN][..written.next_multiple_of(ALIGN) - written])
+}
+
+/// The snapshot of a library as bytes.
+///
+/// # Errors
+/// [`Code::Storage`] when the library cannot be encoded.
+pub fn to_bytes(library: &Library) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    write(library, &mut bytes).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
+    Ok(bytes)
+}
+
+/// A section that was found: its tag, offset and length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The tag.
+    pub tag: [u8; 4],
+    /// First byte.
+    pub offset: usize,
+    /// Bytes.
+    pub len: usize,
+}
+
+/// Verifies every checksum of a snapshot and returns the sequence and the sections. `name` stands in messages.
+///
+/// # Errors
+/// [`Code::Damaged`] with the offset, or [`Code::UnsupportedVersion`].
+pub fn verify(name: &str, bytes: &[u8]) -> Result<(u64, Vec<Found>)> {
+    let Some(header) = bytes.first_chunk::<HEADER>() else {
+        return Err(Error::damaged(name, bytes.len() as u64, "the file ends within its header").numbers(HEADER, bytes.len()));
+    };
+    if &header[..8] != MAGIC {
+        return Err(Error::damaged(name, 0, "it does not begin with the mark of a Vecino snapshot"));
+    }
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let long = |bytes: &[u8], at: usize| u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32;
+    let version = word(header, 8);
+    if version != SNAPSHOT_VERSION {
+        let detail = format!("{name} has snapshot format {version}; this build reads format {SNAPSHOT_VERSION}");
+        return Err(Error::new(Code::UnsupportedVersion, detail).numbers(SNAPSHOT_VERSION, version));
+    }
+    let (count, length, seq) = (word(header, 12) as usize, long(header, 16), long(header, 24));
+    let table = count.checked_mul(ENTRY).and_then(|len| bytes.get(HEADER..HEADER.checked_add(len)?));
+    let Some(table) = table else { return Err(Error::damaged(name, 12, "the file ends within its section table")) };
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&header[..60]), table);
+    if sum != word(header, 60) {
+        return Err(Error::damaged(name, 60, "the checksum of the header is wrong").numbers(sum, word(header, 60)));
+    }
+    if length != bytes.len() as u64 {
+        let detail = if length > bytes.len() as u64 { "the file was cut short" } else { "the file has bytes after its end" };
+        return Err(Error::damaged(name, length.min(bytes.len() as u64), detail).numbers(length, bytes.len()));
+    }
+    let mut sections = Vec::with_capacity(count);
+    for entry in table.chunks_exact(ENTRY) {
+        let (sum, offset, len) = (word(entry, 4), long(entry, 8), long(entry, 16));
+        let place = || Some(usize::try_from(offset).ok()?..usize::try_from(offset.checked_add(len)?).ok()?);
+        let tag = [entry[0], entry[1], entry[2], entry[3]];
+        let shown = String::from_utf8_lossy(&tag).into_owned();
+        let Some(content) = place().and_then(|place| bytes.get(place)) else {
+            return Err(Error::damaged(name, offset, format!("section {shown} lies outside the file")));
+        };
+        let found = crc32c::crc32c(content);
+        if found != sum {
+            return Err(Error::damaged(name, offset, format!("the checksum of section {shown} is wrong")).numbers(sum, found));
+        }
+        sections.push(Found { tag, offset: offset as usize, len: len as usize });
+    }
+    Ok((seq, sections))
+}
+
+/// Opens a snapshot in place. Cost: one pass over the bytes for the checksums, and the decoding of the metadata.
+///
+/// # Errors
+/// As [`verify`]; also [`Code::Damaged`] when the contents contradict themselves.
+pub fn open(name: &str, blob: &Blob) -> Result<Library> {
+    let (seq, sections) = verify(name, blob.bytes())?;
+    let section = |tag: [u8; 4]| {
+        let shown = String::from_utf8_lossy(&tag).into_owned();
+        sections
+            .iter()
+            .find(|found| found.tag == tag)
+            .copied()
+            .ok_or_else(|| Error::damaged(name, HEADER as u64, format!("section {shown} is missing")))
+    };
+    let (meta, text, vecs) = (section(META)?, section(TEXT)?, section(VECS)?);
+    let wrong = |found: Found, why: &str| Error::damaged(name, found.offset as u64, why);
+    let image: Image = postcard::from_bytes(&blob.bytes()[meta.offset..meta.offset + meta.len])
+        .map_err(|error| wrong(meta, &format!("the metadata cannot be decoded: {error}")))?;
+
+    let lens: Vec<usize> = image.chunks.iter().map(|chunk| chunk.as_ref().map_or(0, |chunk| chunk.text_bytes as usize)).collect();
+    let texts =
+        Texts::mapped(&lens, blob, text.offset, text.len).ok_or_else(|| wrong(text, "the texts do not fit their lengths"))?;
+    let dimension = image.info.contract.dimension.unwrap_or(0) as usize;
+    let rows = image.chunks.len();
+    let vectors = (dimension <= MAX_DIMENSION && (dimension > 0 || rows == 0) && rows * dimension * 4 == vecs.len)
+        .then(|| Vectors::mapped(dimension, rows, blob, vecs.offset))
+        .flatten()
+        .ok_or_else(|| wrong(vecs, "the vectors do not fit the number of slots and the dimension"))?;
+
+    let mut library = Library::new(image.info, image.fields, seq);
+    library.documents = image.documents.into_iter().map(|image| image.map(document_entry)).collect();
+    library.chunks = image.chunks.into_iter().map(|image| image.map(chunk_entry)).collect();
+    (library.document_places, library.document_ids) = places(&library.documents, |entry| &entry.document.id);
+    (library.live, library.chunk_ids) = places(&library.chunks, |entry| &entry.id);
+    library.texts = texts;
+    library.vectors = vectors;
+    consistent(&library).map_err(|why| wrong(meta, why))?;
+    Ok(library)
+}
+
+/// Opens a snapshot from bytes, copied once for alignment.
+///
+/// # Errors
+/// As [`open`].
+pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Library> {
+    open(name, &Blob::new(AlignedBytes::from(bytes)))
+}
+
+fn document_entry(image: DocumentImage) -> DocumentEntry {
+    DocumentEntry { document: image.document, chunks: image.chunks }
+}
+
+fn chunk_entry(image: ChunkImage) -> ChunkEntry {
+    ChunkEntry { id: image.id, document: image.document, metadata: image.metadata, attributes: image.attributes }
+}
+
+/// The places in use, and where each id is.
+fn places<T>(entries: &[Option<T>], id: impl Fn(&T) -> &Id) -> (SlotSet, BTreeMap<Id, u32>) {
+    let used = || (0_u32..).zip(entries).filter_map(|(place, entry)| Some((place, entry.as_ref()?)));
+    (used().map(|(place, _)| place).collect(), used().map(|(place, entry)| (id(entry).clone(), place)).collect())
+}
+
+/// What a file with right checksums could still get wrong, so that nothing later has to expect it.
+fn consistent(library: &Library) -> Result<(), &'static str> {
+    let known = |attributes: &Attributes| attributes.iter().all(|(field, _)| usize::from(field.0) < library.fields.list().len());
+    if library.document_ids.len() != library.document_places.len() || library.chunk_ids.len() != library.live.len() {
+        return Err("an id stands twice");
+    }
+    let mut owned = SlotSet::default();
+    for (place, entry) in (0_u32..).zip(&library.documents) {
+        let Some(entry) = entry else { continue };
+        if !known(&entry.document.attributes) {
+            return Err("a document has an attribute of a field that does not exist");
+        }
+        for slot in &entry.chunks {
+            if library.chunk_at(*slot).is_none_or(|chunk| chunk.document != place) || !owned.insert(*slot) {
+                return Err("a document names a chunk that is not its own");
+            }
+        }
+    }
+    if owned.len() != library.live.len() {
+        return Err("a chunk belongs to no document");
+    }
+    if !library.chunks.iter().flatten().all(|chunk| known(&chunk.attributes)) {
+        return Err("a chunk has an attribute of a field that does not exist");
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The state: all libraries, as a function of the log.
+
+use std::collections::BTreeMap;
+
+use crate::{library::Library, model::Id, record::Record};
+
+/// All libraries. Equal logs give equal states, on every machine.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    libraries: BTreeMap<Id, Library>,
+    names: BTreeMap<Box<str>, Id>,
+    seq: u64,
+}
+
+impl State {
+    /// The state after the record `seq`, holding these libraries.
+    pub fn new(libraries: impl IntoIterator<Item = Library>, seq: u64) -> Self {
+        let mut state = Self { seq, ..Self::default() };
+        for library in libraries {
+            state.names.insert(library.info.name.clone(), library.info.id.clone());
+            state.libraries.insert(library.info.id.clone(), library);
+        }
+        state
+    }
+
+    /// Sequence of the last record applied, 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// All libraries in the order of their ids.
+    pub fn libraries(&self) -> impl Iterator<Item = &Library> {
+        self.libraries.values()
+    }
+
+    /// Libraries in the order of their ids, those after `after`.
+    pub fn libraries_after(&self, after: Option<&str>) -> impl Iterator<Item = &Library> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.libraries.range::<str, _>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, library)| library)
+    }
+
+    /// Finds a library by its id or its name.
+    pub fn find(&self, id_or_name: &str) -> Option<&Library> {
+        self.libraries.get(id_or_name).or_else(|| self.libraries.get(self.names.get(id_or_name)?))
+    }
+
+    /// Makes a record happen. Deterministic, and cannot fail. `seq` is the record's sequence.
+    pub fn apply(&mut self, seq: u64, record: Record) {
+        self.seq = seq;
+        match record {
+            Record::LibraryCreated { info, fields } => {
+                self.names.insert(info.name.clone(), info.id.clone());
+                self.libraries.insert(info.id.clone(), Library::new(info, fields, seq));
+            }
+            Record::LibraryDeleted { library } => {
+                if let Some(library) = self.libraries.remove(&library) {
+                    self.names.remove(&library.info.name);
+                }
+            }
+            Record::LibraryUpdated { library, name, description } => {
+                if let Some(known) = self.libraries.get_mut(&library) {
+                    self.names.remove(&known.info.name);
+                    self.names.insert(name.clone(), library);
+                    known.info.name = name;
+                    known.info.description = description;
+                    known.seq = seq;
+                }
+            }
+            within => {
+                if let Some(library) = self.libraries.get_mut(within.library()) {
+                    library.apply(within);
+                    library.seq = seq;
+                }
+            }
+        }
+    }
+}
+
+impl Library {
+    /// Makes a record about the contents of this library happen.
+    fn apply(&mut self, record: Record) {
+        match record {
+            Record::DocumentsPut { contract, fields, documents, .. } => {
+                self.fix_contract(contract);
+                self.fields.extend(fields);
+                // All old documents go first, since a new one may take over a chunk id of another old one.
+                documents.iter().for_each(|put| self.remove_document(put.document.id.as_str()));
+                documents.into_iter().for_each(|put| self.put_document(put));
+            }
+            Record::DocumentUpdated { fields, document, metadata, attributes, .. } => {
+                self.fields.extend(fields);
+                self.update_document(document.as_str(), metadata, attributes);
+            }
+            Record::DocumentsDeleted { documents, .. } => {
+                documents.iter().for_each(|id| self.remove_document(id.as_str()));
+            }
+            Record::ChunksPut { contract, fields, document, chunks, .. } => {
+                self.fix_contract(contract);
+                self.fields.extend(fields);
+                if let Some(place) = self.document_ids.get(&document).copied() {
+                    self.put_chunks(place, chunks);
+                }
+            }
+            Record::ChunksDeleted { chunks, .. } => chunks.iter().for_each(|id| self.remove_chunk(id.as_str())),
+            Record::LibraryCreated { .. } | Record::LibraryUpdated { .. } | Record::LibraryDeleted { .. } => {}
+        }
+    }
+}

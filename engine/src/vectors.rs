@@ -1,0 +1,150 @@
+//! The float rows: the truth about every vector, and the only owner of it. Everything else holds slots.
+//!
+//! Rows lie in pages of [`PAGE_ROWS`]. A page is either part of an opened snapshot, used where it lies, or owned; a mapped page
+//! becomes owned when a row in it changes.
+
+use crate::blob::Blob;
+
+/// Rows in a page.
+pub const PAGE_ROWS: usize = 256;
+
+#[derive(Clone, Debug)]
+enum Page {
+    /// Byte offset in the blob.
+    Mapped(usize),
+    Owned(Vec<f32>),
+}
+
+/// Rows of `dimension` floats, by slot.
+#[derive(Clone, Debug, Default)]
+pub struct Vectors {
+    dimension: usize,
+    rows: usize,
+    pages: Vec<Page>,
+    blob: Option<Blob>,
+}
+
+impl Vectors {
+    /// No rows yet.
+    pub fn new(dimension: usize) -> Self {
+        Self { dimension, ..Self::default() }
+    }
+
+    /// Rows that lie in `blob` from byte `offset` on, little endian. Where the bytes cannot be used in place (they are not
+    /// aligned for floats), they are copied.
+    ///
+    /// `None` when the blob is too short.
+    pub fn mapped(dimension: usize, rows: usize, blob: &Blob, offset: usize) -> Option<Self> {
+        let bytes = rows.checked_mul(dimension)?.checked_mul(4)?;
+        let data = blob.bytes().get(offset..offset.checked_add(bytes)?)?;
+        let page_bytes = PAGE_ROWS * dimension * 4;
+        let in_place = cfg!(target_endian = "little") && bytemuck::try_cast_slice::<u8, f32>(data).is_ok();
+        let pages = if in_place {
+            (0..rows.div_ceil(PAGE_ROWS)).map(|page| Page::Mapped(offset + page * page_bytes)).collect()
+        } else {
+            let floats = |page: &[u8]| page.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            data.chunks(page_bytes.max(4)).map(|page| Page::Owned(floats(page))).collect()
+        };
+        Some(Self { dimension, rows, pages, blob: in_place.then(|| blob.clone()) })
+    }
+
+    /// Floats in a row.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// One past the highest slot that has ever been used.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of pages.
+    pub fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// The rows of page `page`, one after the other; the page begins at slot `page * PAGE_ROWS`. The last page may be short.
+    pub fn page(&self, page: usize) -> &[f32] {
+        let rows = self.rows.saturating_sub(page * PAGE_ROWS).min(PAGE_ROWS);
+        match (self.pages.get(page), &self.blob) {
+            (Some(Page::Owned(floats)), _) => floats,
+            (Some(Page::Mapped(offset)), Some(blob)) => {
+                // In bounds and aligned: `mapped` has checked the whole range.
+                bytemuck::try_cast_slice(&blob.bytes()[*offset..*offset + rows * self.dimension * 4]).unwrap_or(&[])
+            }
+            _ => &[],
+        }
+    }
+
+    /// The row of `slot`; empty for a slot that was never used.
+    #[inline]
+    pub fn row(&self, slot: u32) -> &[f32] {
+        let (page, row) = (slot as usize / PAGE_ROWS, slot as usize % PAGE_ROWS);
+        self.page(page).get(row * self.dimension..(row + 1) * self.dimension).unwrap_or(&[])
+    }
+
+    /// Writes the row of `slot`, which is at most one past the last.
+    pub(crate) fn set(&mut self, slot: u32, row: &[f32]) {
+        let slot = slot as usize;
+        let page = slot / PAGE_ROWS;
+        let within = slot % PAGE_ROWS * self.dimension;
+        if page == self.pages.len() {
+            self.pages.push(Page::Owned(Vec::new()));
+        }
+        if matches!(self.pages.get(page), Some(Page::Mapped(_))) {
+            self.pages[page] = Page::Owned(self.page(page).to_vec());
+        }
+        self.rows = self.rows.max(slot + 1);
+        if let Some(Page::Owned(floats)) = self.pages.get_mut(page) {
+            if floats.len() < within + self.dimension {
+                floats.resize(within + self.dimension, 0.0);
+            }
+            for (to, from) in floats[within..within + self.dimension].iter_mut().zip(row) {
+                *to = *from;
+            }
+        }
+    }
+
+    /// Zeroes the row of a freed slot, so that equal contents have equal bytes.
+    pub(crate) fn clear(&mut self, slot: u32) {
+        self.set(slot, &vec![0.0; self.dimension]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::AlignedBytes;
+
+    fn bytes(rows: usize, dimension: usize) -> Vec<u8> {
+        (0..rows * dimension).flat_map(|i| (i as f32).to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn mapped_rows_equal_copied_rows_and_survive_changes() {
+        let (rows, dimension) = (PAGE_ROWS * 2 + 7, 3);
+        let raw = bytes(rows, dimension);
+        let aligned = Vectors::mapped(dimension, rows, &Blob::new(AlignedBytes::from(&raw[..])), 0).unwrap();
+        let mut shifted = vec![0; 1];
+        shifted.extend_from_slice(&raw);
+        let copied = Vectors::mapped(dimension, rows, &Blob::new(AlignedBytes::from(&shifted[..])), 1).unwrap();
+        assert!(copied.blob.is_none() && aligned.blob.is_some());
+        for mut vectors in [aligned, copied] {
+            for slot in 0..rows as u32 {
+                assert_eq!(vectors.row(slot), [slot as f32 * 3.0, slot as f32 * 3.0 + 1.0, slot as f32 * 3.0 + 2.0]);
+            }
+            vectors.set(rows as u32, &[7.0, 8.0, 9.0]);
+            vectors.clear(5);
+            assert_eq!(vectors.row(rows as u32), [7.0, 8.0, 9.0]);
+            assert_eq!(vectors.row(5), [0.0; 3]);
+            assert_eq!(vectors.row(6), [18.0, 19.0, 20.0]);
+            assert_eq!(vectors.row(rows as u32 + 1), [0.0; 0]);
+        }
+    }
+
+    #[test]
+    fn a_short_blob_is_refused() {
+        assert!(Vectors::mapped(3, 3, &Blob::new(vec![0; 35]), 0).is_none());
+        assert!(Vectors::mapped(usize::MAX, 2, &Blob::new(vec![0; 35]), 0).is_none());
+    }
+}
