@@ -1,7 +1,6 @@
-//! Tests of the whole, in one program.
-
-// Helpers outside `#[test]` functions may fail a test, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! One binary for all tests that need more than one crate, or the tree itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod embedding;
+mod tidy;
 mod tokenizer;

@@ -1,2 +1,77 @@
-//! Placeholder.
-fn main() {}
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask wasm`.
+//!
+//! They need Rust (with rustup), Node.js with npm, and Chromium for the browser tests. Everything else comes from the
+//! lock files. One file per noun; `setup.rs` says what must be installed.
+
+mod browser;
+mod checkout;
+mod demo;
+mod imports;
+mod process;
+mod report;
+mod setup;
+mod test;
+mod wasm;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::checkout::Checkout;
+
+/// Builds, shows and tests Vecino.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts a server with a sample library and the web page, and shows the address.
+    ///
+    /// Builds the wasm package and the server (release), imports the sample, and stays in the foreground until Ctrl-C.
+    /// The data are kept between runs.
+    Demo(demo::Options),
+    /// Runs every check: format, lints, licences, tests, wasm size and imports, browser tests.
+    ///
+    /// Stops at the first step that fails. Checks that could not be made are listed as skipped. Installs what it can:
+    /// the wasm target (rustup), the npm packages and, as root on Debian, Chromium.
+    Test(test::Options),
+    /// Builds the wasm package into `web/pkg` and checks its size and its imports.
+    Wasm(wasm::Options),
+    /// Runs one wasm test file; cargo calls it as the runner of the wasm target.
+    #[command(hide = true)]
+    WasmTestRunner {
+        /// The file and its arguments, as cargo passes them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(options) => demo::run(&Checkout::find()?, &options),
+        Command::Test(options) => test::run(Checkout::find()?, options),
+        Command::Wasm(options) => wasm::run(&Checkout::find()?, &options),
+        Command::WasmTestRunner { arguments } => {
+            let program = OsString::from("wasm-bindgen-test-runner");
+            wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(
+                std::iter::once(program).chain(arguments),
+            )
+        }
+    }
+}
