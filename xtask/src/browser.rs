@@ -47,16 +47,9 @@ impl Browser {
     }
 
     fn find() -> Option<Self> {
-        let named = |variable| {
-            env::var_os(variable)
-                .map(PathBuf::from)
-                .filter(|path| path.is_file())
-        };
-        let chromium = named("CHROMIUM").or_else(|| {
-            ["chromium", "chromium-browser", "google-chrome", "chrome"]
-                .into_iter()
-                .find_map(process::find)
-        })?;
+        let named = |variable| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file());
+        let chromium = named("CHROMIUM")
+            .or_else(|| ["chromium", "chromium-browser", "google-chrome", "chrome"].into_iter().find_map(process::find))?;
         let driver = named("CHROMEDRIVER").or_else(|| process::find("chromedriver"))?;
         Some(Self { chromium, driver })
     }
@@ -64,8 +57,7 @@ impl Browser {
     /// Writes the file that tells ChromeDriver which browser to start, and how.
     pub(crate) fn write_capabilities(&self, checkout: &Checkout) -> Result<PathBuf> {
         let path = checkout.target("webdriver.json");
-        let options =
-            serde_json::json!({ "goog:chromeOptions": { "binary": self.chromium, "args": QUIET } });
+        let options = serde_json::json!({ "goog:chromeOptions": { "binary": self.chromium, "args": QUIET } });
         fs::create_dir_all(checkout.target(""))?;
         fs::write(&path, options.to_string())?;
         Ok(path)

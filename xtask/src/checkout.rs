@@ -21,22 +21,13 @@ pub(crate) struct Checkout {
 impl Checkout {
     /// The checkout that this command was built from.
     pub(crate) fn find() -> Result<Self> {
-        let package = env::var_os("CARGO_MANIFEST_DIR")
-            .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
-        let root = Path::new(&package)
-            .parent()
-            .context("xtask lies in no folder")?
-            .to_path_buf();
+        let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
+        let root = Path::new(&package).parent().context("xtask lies in no folder")?.to_path_buf();
         let mut metadata = cargo(&root);
         metadata.args(["metadata", "--no-deps", "--format-version=1", "--offline"]);
         let metadata: serde_json::Value = serde_json::from_str(&process::read(&mut metadata)?)?;
-        let target = metadata["target_directory"]
-            .as_str()
-            .context("cargo metadata names no target folder")?;
-        Ok(Self {
-            target: PathBuf::from(target),
-            root,
-        })
+        let target = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
+        Ok(Self { target: PathBuf::from(target), root })
     }
 
     /// A path inside the checkout.
@@ -51,9 +42,7 @@ impl Checkout {
 
     /// The server binary that cargo built with the named profile folder (`debug`, `release`).
     pub(crate) fn server(&self, profile: &str) -> PathBuf {
-        self.target
-            .join(profile)
-            .join(format!("vecino{}", env::consts::EXE_SUFFIX))
+        self.target.join(profile).join(format!("vecino{}", env::consts::EXE_SUFFIX))
     }
 
     /// A cargo command at the root, with the flags of `.cargo/config.toml`: a RUSTFLAGS variable would replace them.
@@ -71,9 +60,6 @@ impl Checkout {
 
 fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command
-        .current_dir(root)
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.current_dir(root).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     command
 }

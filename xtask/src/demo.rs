@@ -48,12 +48,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<()> {
     let stop = stop_signal()?;
     let program = checkout.server("release");
     let mut command = checkout.program(&program);
-    command
-        .arg("serve")
-        .arg("--data-dir")
-        .arg(&data)
-        .arg("--listen")
-        .arg(listen.to_string());
+    command.arg("serve").arg("--data-dir").arg(&data).arg("--listen").arg(listen.to_string());
     let mut server = Server::start(command)?;
     if !server.wait_until_healthy(listen, &stop)? {
         return server.stop();
@@ -61,10 +56,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<()> {
     let url = format!("http://{}", reachable(listen));
     import(checkout, &program, &url)?;
 
-    println!(
-        "\n  Vecino is at   {url}\n  its API is at  {url}/docs\n  its data are in {}",
-        data.display()
-    );
+    println!("\n  Vecino is at   {url}\n  its API is at  {url}/docs\n  its data are in {}", data.display());
     println!("\n  Ctrl-C stops it; the data stay.\n");
     if !options.no_open {
         open(&url);
@@ -81,26 +73,13 @@ fn build(checkout: &Checkout) -> Result<()> {
         Optimise::Yes
     };
     wasm::build(checkout, optimise)?;
-    process::run(checkout.cargo().args([
-        "build",
-        "--locked",
-        "--release",
-        "--package=vecino-server",
-        "--bin=vecino",
-    ]))
+    process::run(checkout.cargo().args(["build", "--locked", "--release", "--package=vecino-server", "--bin=vecino"]))
 }
 
 /// Imports the sample; what is already there is left alone.
 fn import(checkout: &Checkout, program: &PathBuf, url: &str) -> Result<()> {
     println!("importing the sample");
-    process::run(checkout.program(program).args([
-        "import",
-        SAMPLE,
-        "--library",
-        "sample",
-        "--server",
-        url,
-    ]))
+    process::run(checkout.program(program).args(["import", SAMPLE, "--library", "sample", "--server", url]))
 }
 
 /// The address asked for, or the same one with a free port.
@@ -215,10 +194,7 @@ fn is_healthy(address: SocketAddr) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(
-            stream,
-            "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
+        write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
         let mut status = [0; 12];
         stream.read_exact(&mut status)?;
         Ok(status.ends_with(b" 200"))
@@ -228,9 +204,7 @@ fn is_healthy(address: SocketAddr) -> bool {
 
 /// Opens the page in the user's browser, if there is a screen. It does not matter if that fails.
 fn open(url: &str) {
-    let screen = ["DISPLAY", "WAYLAND_DISPLAY"]
-        .iter()
-        .any(|name| env::var_os(name).is_some());
+    let screen = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| env::var_os(name).is_some());
     let command: &[&str] = match env::consts::OS {
         "macos" => &["open", url],
         "windows" => &["cmd", "/C", "start", url],
@@ -257,13 +231,7 @@ mod tests {
 
     #[test]
     fn reaches_a_server_that_listens_everywhere() {
-        assert_eq!(
-            reachable("0.0.0.0:7700".parse().unwrap()),
-            "127.0.0.1:7700".parse().unwrap()
-        );
-        assert_eq!(
-            reachable("10.0.0.1:1".parse().unwrap()),
-            "10.0.0.1:1".parse().unwrap()
-        );
+        assert_eq!(reachable("0.0.0.0:7700".parse().unwrap()), "127.0.0.1:7700".parse().unwrap());
+        assert_eq!(reachable("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1".parse().unwrap());
     }
 }

@@ -16,10 +16,7 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Vec<String>> {
         .map(|(module, name)| format!("{module:?} {name:?}"))
         .collect();
     if !foreign.is_empty() {
-        bail!(
-            "the wasm module imports what wasm-bindgen did not generate: {}",
-            foreign.join(", ")
-        );
+        bail!("the wasm module imports what wasm-bindgen did not generate: {}", foreign.join(", "));
     }
     Ok(imports.into_iter().map(|(_, name)| name).collect())
 }
@@ -82,14 +79,8 @@ mod tests {
 
     #[test]
     fn refuses_other_modules() {
-        for (module, name) in [
-            ("env", "memcpy"),
-            ("wasi_snapshot_preview1", "fd_write"),
-            (SHIM, "clock"),
-        ] {
-            let error = check(&module_importing(module, name))
-                .unwrap_err()
-                .to_string();
+        for (module, name) in [("env", "memcpy"), ("wasi_snapshot_preview1", "fd_write"), (SHIM, "clock")] {
+            let error = check(&module_importing(module, name)).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
     }

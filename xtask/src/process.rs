@@ -9,9 +9,7 @@ use anyhow::{Context, Result, bail};
 
 /// Runs a program to its end; its output goes to the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{}`", line_of(command)))?;
+    let status = command.status().with_context(|| format!("cannot start `{}`", line_of(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", line_of(command));
     }
@@ -20,10 +18,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a program to its end, shows its standard output as it comes and hands each line to `on_line`.
 pub(crate) fn watch(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<()> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start `{}`", line_of(command)))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{}`", line_of(command)))?;
     let output = child.stdout.take().context("the output is not piped")?;
     let mut terminal = std::io::stdout();
     for line in BufReader::new(output).split(b'\n') {
@@ -42,10 +37,7 @@ pub(crate) fn watch(command: &mut Command, mut on_line: impl FnMut(&str)) -> Res
 
 /// Runs a program and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot start `{}`", line_of(command)))?;
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{}`", line_of(command)))?;
     if !output.status.success() {
         bail!("`{}` failed ({})", line_of(command), output.status);
     }
@@ -54,18 +46,10 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 
 /// Finds a program in PATH.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    let endings: &[&str] = if cfg!(windows) {
-        &[".exe", ".cmd"]
-    } else {
-        &[""]
-    };
+    let endings: &[&str] = if cfg!(windows) { &[".exe", ".cmd"] } else { &[""] };
     let folders = env::var_os("PATH")?;
     env::split_paths(&folders)
-        .flat_map(|folder| {
-            endings
-                .iter()
-                .map(move |ending| folder.join(format!("{name}{ending}")))
-        })
+        .flat_map(|folder| endings.iter().map(move |ending| folder.join(format!("{name}{ending}"))))
         .find(|path| path.is_file())
 }
 
@@ -83,9 +67,7 @@ pub(crate) fn ask_to_stop(child: &mut Child) -> Result<()> {
 
 /// A command as one would type it, without the folders of the program.
 fn line_of(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let mut line = program.to_string_lossy().into_owned();
     for argument in command.get_args() {
         line.push(' ');

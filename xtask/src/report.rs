@@ -28,37 +28,21 @@ pub(crate) struct Report {
 impl Report {
     /// Adds a step.
     pub(crate) fn add(&mut self, name: &'static str, outcome: Outcome, time: Duration) {
-        self.steps.push(Step {
-            name,
-            outcome,
-            time,
-        });
+        self.steps.push(Step { name, outcome, time });
     }
 
     /// Whether a step has failed.
     pub(crate) fn failed(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| matches!(step.outcome, Outcome::Failed(_)))
+        self.steps.iter().any(|step| matches!(step.outcome, Outcome::Failed(_)))
     }
 
     /// The lines to print.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let width = self
-            .steps
-            .iter()
-            .map(|step| step.name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = self.steps.iter().map(|step| step.name.chars().count()).max().unwrap_or(0);
         let mut lines = Vec::new();
         let (mut passed, mut skipped, mut failed, mut not_run) = (0, 0, 0, 0);
         let mut total = Duration::ZERO;
-        for Step {
-            name,
-            outcome,
-            time,
-        } in &self.steps
-        {
+        for Step { name, outcome, time } in &self.steps {
             total += *time;
             let seconds = format!("{:8.1} s", time.as_secs_f64());
             lines.push(match outcome {
@@ -93,10 +77,7 @@ pub(crate) fn is_summary(line: &str) -> bool {
     if line.starts_with("test result: ") {
         return true;
     }
-    let Some((what, number)) = line
-        .strip_prefix("# ")
-        .and_then(|rest| rest.split_once(' '))
-    else {
+    let Some((what, number)) = line.strip_prefix("# ").and_then(|rest| rest.split_once(' ')) else {
         return false;
     };
     ["tests", "pass", "fail", "cancelled", "skipped", "todo"].contains(&what)
@@ -110,19 +91,10 @@ mod tests {
 
     #[test]
     fn knows_summaries() {
-        assert!(is_summary(
-            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"
-        ));
+        assert!(is_summary("test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"));
         assert!(is_summary("# pass 12"));
         assert!(is_summary("# fail 0"));
-        for other in [
-            "# Subtest: pass 1",
-            "    # pass 1",
-            "# duration_ms 12.5",
-            "# pass",
-            "test one ... ok",
-            "# pass x",
-        ] {
+        for other in ["# Subtest: pass 1", "    # pass 1", "# duration_ms 12.5", "# pass", "test one ... ok", "# pass x"] {
             assert!(!is_summary(other), "{other}");
         }
     }
@@ -131,17 +103,9 @@ mod tests {
     fn skipped_is_not_passed() {
         let mut report = Report::default();
         report.add("a", Outcome::Passed, Duration::from_millis(1500));
-        report.add(
-            "long name",
-            Outcome::Skipped("no tool".into()),
-            Duration::ZERO,
-        );
+        report.add("long name", Outcome::Skipped("no tool".into()), Duration::ZERO);
         assert!(!report.failed());
-        report.add(
-            "b",
-            Outcome::Failed("broken".into()),
-            Duration::from_secs(1),
-        );
+        report.add("b", Outcome::Failed("broken".into()), Duration::from_secs(1));
         report.add("c", Outcome::NotRun, Duration::ZERO);
         assert!(report.failed());
         assert_eq!(

@@ -31,15 +31,9 @@ pub(crate) fn wasm_target(checkout: &Checkout) -> Result<()> {
         return Ok(());
     }
     if process::find("rustup").is_none() {
-        bail!(
-            "the Rust target {WASM_TARGET} is missing and so is rustup: install Rust with rustup (https://rustup.rs)"
-        );
+        bail!("the Rust target {WASM_TARGET} is missing and so is rustup: install Rust with rustup (https://rustup.rs)");
     }
-    process::run(
-        checkout
-            .program("rustup")
-            .args(["target", "add", WASM_TARGET]),
-    )
+    process::run(checkout.program("rustup").args(["target", "add", WASM_TARGET]))
 }
 
 /// Which npm packages are wanted.
@@ -58,8 +52,7 @@ pub(crate) fn node() -> Result<PathBuf> {
         bail!("Node.js or npm is missing: {advice}");
     };
     let version = process::read(std::process::Command::new(&node).arg("--version"))?;
-    let numbers = version_numbers(&version)
-        .with_context(|| format!("cannot read the Node.js version {version:?}"))?;
+    let numbers = version_numbers(&version).with_context(|| format!("cannot read the Node.js version {version:?}"))?;
     if numbers < OLDEST_NODE {
         bail!("Node.js {} is too old: {advice}", version.trim());
     }
@@ -76,18 +69,9 @@ fn version_numbers(version: &str) -> Option<(u32, u32)> {
 pub(crate) fn node_packages(checkout: &Checkout, wanted: Packages) -> Result<()> {
     node()?;
     let folder = checkout.path(NODE_FOLDER);
-    let lock = fs::read_to_string(folder.join("package-lock.json"))
-        .context("tests/browser/package-lock.json")?;
+    let lock = fs::read_to_string(folder.join("package-lock.json")).context("tests/browser/package-lock.json")?;
     // The mark is the lock file itself, so that any change of it is seen.
-    let mark = |packages| {
-        folder
-            .join("node_modules")
-            .join(if packages == Packages::All {
-                ".all"
-            } else {
-                ".build"
-            })
-    };
+    let mark = |packages| folder.join("node_modules").join(if packages == Packages::All { ".all" } else { ".build" });
     let installed = |packages| fs::read_to_string(mark(packages)).is_ok_and(|text| text == lock);
     if installed(Packages::All) || (wanted == Packages::Build && installed(Packages::Build)) {
         return Ok(());
@@ -125,11 +109,7 @@ pub(crate) fn apt_install(checkout: &Checkout, packages: &[&str]) -> Result<()> 
         command
     };
     process::run(apt().arg("update"))?;
-    process::run(
-        apt()
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(packages),
-    )
+    process::run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
 }
 
 #[cfg(test)]

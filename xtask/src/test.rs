@@ -53,12 +53,7 @@ struct Run {
 
 /// `cargo xtask test`.
 pub(crate) fn run(checkout: Checkout, options: Options) -> Result<()> {
-    let mut run = Run {
-        checkout,
-        options,
-        browser: None,
-        summaries: Vec::new(),
-    };
+    let mut run = Run { checkout, options, browser: None, summaries: Vec::new() };
     let mut report = Report::default();
     for (name, action) in STEPS {
         if report.failed() {
@@ -67,8 +62,7 @@ pub(crate) fn run(checkout: Checkout, options: Options) -> Result<()> {
         }
         println!("\n=== {name}");
         let start = Instant::now();
-        let outcome =
-            action(&mut run).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        let outcome = action(&mut run).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
         match &outcome {
             Outcome::Skipped(why) => println!("skipped: {why}"),
             Outcome::Failed(why) => println!("failed: {why}"),
@@ -88,11 +82,7 @@ pub(crate) fn run(checkout: Checkout, options: Options) -> Result<()> {
 
 fn set_up(run: &mut Run) -> Result<Outcome> {
     setup::wasm_target(&run.checkout)?;
-    let packages = if run.options.no_browser {
-        Packages::Build
-    } else {
-        Packages::All
-    };
+    let packages = if run.options.no_browser { Packages::Build } else { Packages::All };
     setup::node_packages(&run.checkout, packages)?;
     if !run.options.no_browser {
         run.browser = Some(Browser::find_or_install(&run.checkout)?);
@@ -105,29 +95,14 @@ fn format(run: &mut Run) -> Result<Outcome> {
 }
 
 fn lint_host(run: &mut Run) -> Result<Outcome> {
-    run.cargo(&[
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])
+    run.cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
 /// The engine without its tests, the wasm crate with them.
 fn lint_wasm(run: &mut Run) -> Result<Outcome> {
     let target = ["clippy", "--locked", "--target", WASM_TARGET];
     let engine = ["--package=vecino-engine", "--lib", "--", "-D", "warnings"];
-    let wasm = [
-        "--package=vecino-wasm",
-        "--lib",
-        "--tests",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let wasm = ["--package=vecino-wasm", "--lib", "--tests", "--", "-D", "warnings"];
     run.cargo(&[&target[..], &engine[..]].concat())?;
     run.cargo(&[&target[..], &wasm[..]].concat())
 }
@@ -135,30 +110,14 @@ fn lint_wasm(run: &mut Run) -> Result<Outcome> {
 /// The fourth check of cargo-deny, advisories, asks the network for the newest list and is not part of a test run.
 fn licences(run: &mut Run) -> Result<Outcome> {
     if process::find("cargo-deny").is_none() {
-        return Ok(Outcome::Skipped(
-            "cargo-deny is not installed (cargo install --locked cargo-deny)".into(),
-        ));
+        return Ok(Outcome::Skipped("cargo-deny is not installed (cargo install --locked cargo-deny)".into()));
     }
-    run.cargo(&[
-        "deny",
-        "--locked",
-        "--log-level=error",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ])
+    run.cargo(&["deny", "--locked", "--log-level=error", "check", "bans", "licenses", "sources"])
 }
 
 /// One call for both, with the features that the tests have: a call for the server alone would build many crates again.
 fn build(run: &mut Run) -> Result<Outcome> {
-    run.cargo(&[
-        "build",
-        "--locked",
-        "--workspace",
-        "--tests",
-        "--bin=vecino",
-    ])
+    run.cargo(&["build", "--locked", "--workspace", "--tests", "--bin=vecino"])
 }
 
 fn test(run: &mut Run) -> Result<Outcome> {
@@ -187,10 +146,7 @@ fn wasm_in_chromium(run: &mut Run) -> Result<Outcome> {
     command
         .env("WASM_BINDGEN_TEST_ONLY_WEB", "1")
         .env("CHROMEDRIVER", &browser.driver)
-        .env(
-            "WASM_BINDGEN_TEST_WEBDRIVER_JSON",
-            browser.write_capabilities(&run.checkout)?,
-        )
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", browser.write_capabilities(&run.checkout)?)
         .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")
         .env("WASM_BINDGEN_TEST_TIMEOUT", "180");
     run.tests(&mut command)
@@ -228,20 +184,9 @@ fn wasm_tests(checkout: &Checkout) -> Result<Command> {
     let runner = runner.to_str().context("the path of xtask is not UTF-8")?;
     let mut command = checkout.cargo();
     command
-        .args([
-            "test",
-            "--locked",
-            "--package=vecino-wasm",
-            "--lib",
-            "--tests",
-            "--target",
-            WASM_TARGET,
-        ])
+        .args(["test", "--locked", "--package=vecino-wasm", "--lib", "--tests", "--target", WASM_TARGET])
         .arg("--config")
-        .arg(format!(
-            "target.{WASM_TARGET}.runner=[{}, \"wasm-test-runner\"]",
-            serde_json::json!(runner)
-        ));
+        .arg(format!("target.{WASM_TARGET}.runner=[{}, \"wasm-test-runner\"]", serde_json::json!(runner)));
     Ok(command)
 }
 

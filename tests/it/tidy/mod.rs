@@ -13,18 +13,12 @@ use tree::{check_files, files, is_data, root};
 
 #[test]
 fn the_engine_names_nothing_outside() {
-    check_files(
-        |path| path.starts_with("engine/src/") && path.ends_with(".rs"),
-        |_, text| rules::outside_names(text),
-    );
+    check_files(|path| path.starts_with("engine/src/") && path.ends_with(".rs"), |_, text| rules::outside_names(text));
 }
 
 #[test]
 fn the_engine_depends_on_a_short_list() {
-    check_files(
-        |path| path == "engine/Cargo.toml",
-        |_, text| rules::unlisted_dependencies(text),
-    );
+    check_files(|path| path == "engine/Cargo.toml", |_, text| rules::unlisted_dependencies(text));
 }
 
 #[test]
@@ -32,11 +26,7 @@ fn unsafe_stands_in_few_files_and_says_why() {
     check_files(
         |path| path.ends_with(".rs"),
         |path, text| {
-            if rules::UNSAFE_FILES.contains(&path) {
-                rules::unexplained_unsafe(text)
-            } else {
-                rules::any_unsafe(text)
-            }
+            if rules::UNSAFE_FILES.contains(&path) { rules::unexplained_unsafe(text) } else { rules::any_unsafe(text) }
         },
     );
 }
@@ -44,10 +34,7 @@ fn unsafe_stands_in_few_files_and_says_why() {
 #[test]
 fn source_files_are_short() {
     let source = [".rs", ".js", ".mjs", ".ts"];
-    check_files(
-        |path| source.iter().any(|ending| path.ends_with(ending)),
-        |_, text| rules::too_long(text),
-    );
+    check_files(|path| source.iter().any(|ending| path.ends_with(ending)), |_, text| rules::too_long(text));
 }
 
 #[test]
@@ -57,10 +44,7 @@ fn names_say_what_is_inside() {
 
 #[test]
 fn rust_lines_are_neat() {
-    check_files(
-        |path| path.ends_with(".rs"),
-        |_, text| rules::untidy_lines(text),
-    );
+    check_files(|path| path.ends_with(".rs"), |_, text| rules::untidy_lines(text));
 }
 
 #[test]
@@ -78,10 +62,7 @@ fn lock_files_name_no_host() {
 
 #[test]
 fn every_crate_takes_the_lints_of_the_workspace() {
-    check_files(
-        |path| path.ends_with("/Cargo.toml"),
-        |_, text| rules::missing_lints(text),
-    );
+    check_files(|path| path.ends_with("/Cargo.toml"), |_, text| rules::missing_lints(text));
 }
 
 #[test]
@@ -95,8 +76,7 @@ fn the_architecture_names_every_folder() {
 }
 
 fn names_every_folder(page: &str) {
-    let text =
-        fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+    let text = fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
     let mut folders: Vec<String> = files()
         .iter()
         .filter_map(|path| path.split_once('/').map(|(folder, _)| folder.to_owned()))
@@ -105,8 +85,5 @@ fn names_every_folder(page: &str) {
     folders.sort();
     folders.dedup();
     folders.retain(|folder| !rules::names_folder(&text, folder));
-    assert!(
-        folders.is_empty(),
-        "{page} says nothing about the folders {folders:?}: name each as `folder/`"
-    );
+    assert!(folders.is_empty(), "{page} says nothing about the folders {folders:?}: name each as `folder/`");
 }

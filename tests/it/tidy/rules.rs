@@ -17,49 +17,25 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const OUTSIDE_CRATES: [&str; 3] = ["getrandom", "rand", "tokio"];
 
 /// All that the engine may depend on.
-const ENGINE_DEPENDENCIES: [&str; 9] = [
-    "bytemuck",
-    "crc32c",
-    "postcard",
-    "serde",
-    "serde_json",
-    "sha2",
-    "thiserror",
-    "unicode-normalization",
-    "unicode-properties",
-];
+const ENGINE_DEPENDENCIES: [&str; 9] =
+    ["bytemuck", "crc32c", "postcard", "serde", "serde_json", "sha2", "thiserror", "unicode-normalization", "unicode-properties"];
 
 /// The only files in which `unsafe` may stand.
-pub(super) const UNSAFE_FILES: [&str; 4] = [
-    "engine/src/distance/neon.rs",
-    "engine/src/distance/wasm.rs",
-    "engine/src/distance/x86.rs",
-    "server/src/storage/mmap.rs",
-];
+pub(super) const UNSAFE_FILES: [&str; 4] =
+    ["engine/src/distance/neon.rs", "engine/src/distance/wasm.rs", "engine/src/distance/x86.rs", "server/src/storage/mmap.rs"];
 
 /// Names that say nothing about what a file or folder holds.
-const EMPTY_NAMES: [&str; 7] = [
-    "common", "core", "helper", "helpers", "misc", "util", "utils",
-];
+const EMPTY_NAMES: [&str; 7] = ["common", "core", "helper", "helpers", "misc", "util", "utils"];
 
 const MAX_LINES: usize = 600;
 const MAX_COLUMNS: usize = 140;
 
 /// Words that announce work instead of doing it. Written in halves, so that this file keeps the rule.
-const UNFINISHED: [&str; 3] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-];
+const UNFINISHED: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
 /// Beginnings of paths that exist on one machine only.
-const MACHINE_PATHS: [&str; 5] = [
-    concat!("/ho", "me/"),
-    concat!("/ro", "ot/"),
-    concat!("/Us", "ers/"),
-    concat!("/wo", "rk/"),
-    concat!("C:\\", "Users"),
-];
+const MACHINE_PATHS: [&str; 5] =
+    [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/"), concat!("/wo", "rk/"), concat!("C:\\", "Users")];
 
 /// Standard modules, clocks and crates that the engine must not name.
 pub(super) fn outside_names(text: &str) -> Vec<Finding> {
@@ -67,9 +43,7 @@ pub(super) fn outside_names(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for module in STD_MODULES {
         for at in words(&code, module) {
-            if code[..at].ends_with("std::")
-                || opening_path(&code, at).is_some_and(|path| path == "std")
-            {
+            if code[..at].ends_with("std::") || opening_path(&code, at).is_some_and(|path| path == "std") {
                 findings.push((line_at(&code, at), format!("std::{module}")));
             }
         }
@@ -99,9 +73,7 @@ fn opening_path(code: &str, at: usize) -> Option<&str> {
             '{' if open > 0 => open -= 1,
             '{' => {
                 let path = code[..place].trim_end().strip_suffix("::")?;
-                let start = path
-                    .rfind(|letter: char| !is_word(letter) && letter != ':')
-                    .map_or(0, |before| before + 1);
+                let start = path.rfind(|letter: char| !is_word(letter) && letter != ':').map_or(0, |before| before + 1);
                 return Some(&path[start..]);
             }
             ';' => return None,
@@ -128,19 +100,10 @@ pub(super) fn unlisted_dependencies(text: &str) -> Vec<Finding> {
                 continue;
             };
             for (name, value) in dependencies {
-                let package = value
-                    .get("package")
-                    .and_then(|value| value.as_str())
-                    .unwrap_or(name);
+                let package = value.get("package").and_then(|value| value.as_str()).unwrap_or(name);
                 if !ENGINE_DEPENDENCIES.contains(&package) {
-                    let line = text
-                        .lines()
-                        .position(|line| line.starts_with(name.as_str()))
-                        .map_or(1, |line| line + 1);
-                    findings.push((
-                        line,
-                        format!("{package} is not on the engine's list of dependencies"),
-                    ));
+                    let line = text.lines().position(|line| line.starts_with(name.as_str())).map_or(1, |line| line + 1);
+                    findings.push((line, format!("{package} is not on the engine's list of dependencies")));
                 }
             }
         }
@@ -150,14 +113,7 @@ pub(super) fn unlisted_dependencies(text: &str) -> Vec<Finding> {
 
 pub(super) fn any_unsafe(text: &str) -> Vec<Finding> {
     let code = code_of(text);
-    words(&code, "unsafe")
-        .map(|at| {
-            (
-                line_at(&code, at),
-                "unsafe may not stand in this file".to_owned(),
-            )
-        })
-        .collect()
+    words(&code, "unsafe").map(|at| (line_at(&code, at), "unsafe may not stand in this file".to_owned())).collect()
 }
 
 /// Unsafe blocks and implementations without a SAFETY comment above: among the three lines before, or in a comment
@@ -177,9 +133,7 @@ pub(super) fn unexplained_unsafe(text: &str) -> Vec<Finding> {
             while first > 0 && lines[first].trim_start().starts_with("//") {
                 first -= 1;
             }
-            !lines[first..=own]
-                .iter()
-                .any(|line| line.contains("SAFETY"))
+            !lines[first..=own].iter().any(|line| line.contains("SAFETY"))
         })
         .map(|line| (line, "unsafe without a SAFETY comment above".to_owned()))
         .collect()
@@ -187,11 +141,7 @@ pub(super) fn unexplained_unsafe(text: &str) -> Vec<Finding> {
 
 pub(super) fn too_long(text: &str) -> Vec<Finding> {
     let lines = text.lines().count();
-    if lines > MAX_LINES {
-        vec![(lines, format!("more than {MAX_LINES} lines"))]
-    } else {
-        Vec::new()
-    }
+    if lines > MAX_LINES { vec![(lines, format!("more than {MAX_LINES} lines"))] } else { Vec::new() }
 }
 
 pub(super) fn empty_name(path: &str) -> Vec<Finding> {
@@ -220,12 +170,8 @@ pub(super) fn untidy_lines(text: &str) -> Vec<Finding> {
 
 pub(super) fn unwanted_words(text: &str) -> Vec<Finding> {
     matching_lines(text, |line| {
-        UNFINISHED
-            .iter()
-            .any(|word| words(line, word).next().is_some())
-            || MACHINE_PATHS
-                .iter()
-                .any(|start| names_machine_path(line, start))
+        UNFINISHED.iter().any(|word| words(line, word).next().is_some())
+            || MACHINE_PATHS.iter().any(|start| names_machine_path(line, start))
     })
 }
 
@@ -239,24 +185,15 @@ fn names_machine_path(line: &str, start: &str) -> bool {
 
 pub(super) fn missing_lints(text: &str) -> Vec<Finding> {
     let takes_them = text.parse::<Table>().is_ok_and(|manifest| {
-        manifest
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"))
-            .and_then(|value| value.as_bool())
-            == Some(true)
+        manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(|value| value.as_bool()) == Some(true)
     });
-    if takes_them {
-        Vec::new()
-    } else {
-        vec![(1, "no `[lints] workspace = true`".to_owned())]
-    }
+    if takes_them { Vec::new() } else { vec![(1, "no `[lints] workspace = true`".to_owned())] }
 }
 
 /// Whether a page writes `folder/` as a word of its own.
 pub(super) fn names_folder(page: &str, folder: &str) -> bool {
     let wanted = format!("{folder}/");
-    page.match_indices(&wanted)
-        .any(|(at, _)| !page[..at].ends_with(|letter| is_word(letter) || "/-.".contains(letter)))
+    page.match_indices(&wanted).any(|(at, _)| !page[..at].ends_with(|letter| is_word(letter) || "/-.".contains(letter)))
 }
 
 pub(super) fn matching_lines(text: &str, is_match: impl Fn(&str) -> bool) -> Vec<Finding> {
@@ -312,60 +249,22 @@ fn rule_outside_names() {
 fn rule_dependencies() {
     let good = "[dependencies]\nserde = \"1\"\n[dev-dependencies]\nproptest = \"1\"\n";
     assert_eq!(unlisted_dependencies(good), []);
-    assert_eq!(
-        lines_of(&unlisted_dependencies(
-            "[dependencies]\nserde = \"1\"\nmemmap2 = \"1\"\n"
-        )),
-        [3]
-    );
-    assert_eq!(
-        unlisted_dependencies("[target.'cfg(unix)'.dependencies]\nlibc = \"1\"\n").len(),
-        1
-    );
-    assert_eq!(
-        unlisted_dependencies("[build-dependencies]\ncc = \"1\"\n").len(),
-        1
-    );
-    assert_eq!(
-        unlisted_dependencies("[dependencies]\nserde = { package = \"evil\", version = \"1\" }\n")
-            .len(),
-        1
-    );
+    assert_eq!(lines_of(&unlisted_dependencies("[dependencies]\nserde = \"1\"\nmemmap2 = \"1\"\n")), [3]);
+    assert_eq!(unlisted_dependencies("[target.'cfg(unix)'.dependencies]\nlibc = \"1\"\n").len(), 1);
+    assert_eq!(unlisted_dependencies("[build-dependencies]\ncc = \"1\"\n").len(), 1);
+    assert_eq!(unlisted_dependencies("[dependencies]\nserde = { package = \"evil\", version = \"1\" }\n").len(), 1);
     assert_eq!(unlisted_dependencies("not toml").len(), 1);
 }
 
 #[test]
 fn rule_unsafe() {
-    assert_eq!(
-        lines_of(&any_unsafe("fn f() {\n    unsafe { g() }\n}\n")),
-        [2]
-    );
-    assert_eq!(
-        any_unsafe("// unsafe\n\"unsafe\"; let unsafe_code = 'u';"),
-        []
-    );
-    assert_eq!(
-        lines_of(&unexplained_unsafe("fn f() {\n    unsafe { g() }\n}\n")),
-        [2]
-    );
-    assert_eq!(
-        lines_of(&unexplained_unsafe("unsafe impl Send for A {}\n")),
-        [1]
-    );
-    assert_eq!(
-        unexplained_unsafe("// SAFETY: checked.\nunsafe { g() }\n"),
-        []
-    );
-    assert_eq!(
-        unexplained_unsafe("// SAFETY: a\n// b\n// c\n// d\n// e\nlet x =\n    unsafe { g() };\n"),
-        []
-    );
-    assert_eq!(
-        lines_of(&unexplained_unsafe(
-            "// SAFETY: a\nf();\nf();\nf();\nf();\nunsafe { g() };\n"
-        )),
-        [6]
-    );
+    assert_eq!(lines_of(&any_unsafe("fn f() {\n    unsafe { g() }\n}\n")), [2]);
+    assert_eq!(any_unsafe("// unsafe\n\"unsafe\"; let unsafe_code = 'u';"), []);
+    assert_eq!(lines_of(&unexplained_unsafe("fn f() {\n    unsafe { g() }\n}\n")), [2]);
+    assert_eq!(lines_of(&unexplained_unsafe("unsafe impl Send for A {}\n")), [1]);
+    assert_eq!(unexplained_unsafe("// SAFETY: checked.\nunsafe { g() }\n"), []);
+    assert_eq!(unexplained_unsafe("// SAFETY: a\n// b\n// c\n// d\n// e\nlet x =\n    unsafe { g() };\n"), []);
+    assert_eq!(lines_of(&unexplained_unsafe("// SAFETY: a\nf();\nf();\nf();\nf();\nunsafe { g() };\n")), [6]);
     assert_eq!(unexplained_unsafe("unsafe fn f() {}\n"), []);
 }
 
@@ -388,23 +287,12 @@ fn rule_lines() {
 #[test]
 fn rule_words() {
     for word in UNFINISHED {
-        assert_eq!(
-            lines_of(&unwanted_words(&format!("a\n// {word}: later\n"))),
-            [2]
-        );
+        assert_eq!(lines_of(&unwanted_words(&format!("a\n// {word}: later\n"))), [2]);
         assert_eq!(unwanted_words(&format!("my_{word}_x {word}{word}")), []);
     }
     for path in MACHINE_PATHS {
-        assert_eq!(
-            unwanted_words(&format!("see \"{path}me\"")).len(),
-            1,
-            "{path}"
-        );
-        assert_eq!(
-            unwanted_words(&format!("https://example.com{path}me ./x{path}me")),
-            [],
-            "{path}"
-        );
+        assert_eq!(unwanted_words(&format!("see \"{path}me\"")).len(), 1, "{path}");
+        assert_eq!(unwanted_words(&format!("https://example.com{path}me ./x{path}me")), [], "{path}");
     }
 }
 
@@ -415,8 +303,5 @@ fn rule_lints_and_folders() {
     assert_eq!(missing_lints("[package]\nname = \"a\"\n").len(), 1);
     assert!(names_folder("`engine/` is", "engine"));
     assert!(names_folder("[a](engine/src/lib.rs)", "engine"));
-    assert!(!names_folder(
-        "the engine, search_engine/ and a/engine/",
-        "engine"
-    ));
+    assert!(!names_folder("the engine, search_engine/ and a/engine/", "engine"));
 }

@@ -8,9 +8,7 @@ pub(super) fn is_word(letter: char) -> bool {
 pub(super) fn words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     text.match_indices(word)
         .map(|(at, _)| at)
-        .filter(move |&at| {
-            !text[..at].ends_with(is_word) && !text[at + word.len()..].starts_with(is_word)
-        })
+        .filter(move |&at| !text[..at].ends_with(is_word) && !text[at + word.len()..].starts_with(is_word))
 }
 
 pub(super) fn line_at(text: &str, at: usize) -> usize {
@@ -37,11 +35,7 @@ pub(super) fn code_of(text: &str) -> String {
             rest = &rest[letter.len_utf8()..];
             continue;
         };
-        code.extend(
-            rest[..length]
-                .chars()
-                .map(|letter| if letter == '\n' { '\n' } else { ' ' }),
-        );
+        code.extend(rest[..length].chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }));
         rest = &rest[length..];
     }
     code
@@ -75,11 +69,7 @@ fn raw_string(text: &str, before: &str) -> Option<usize> {
     let inside = marks[hashes..].strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
     let start = text.len() - inside.len();
-    Some(
-        inside
-            .find(&end)
-            .map_or(text.len(), |at| start + at + end.len()),
-    )
+    Some(inside.find(&end).map_or(text.len(), |at| start + at + end.len()))
 }
 
 /// The length of a string or character literal with escapes.

@@ -8,37 +8,20 @@ use std::process::Command;
 use super::rules::Finding;
 
 pub(super) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
 /// The tracked files, with `/` on every system; in a copy without git, all files that git would not ignore.
 pub(super) fn files() -> Vec<String> {
-    let listed = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root())
-        .output();
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     let files: Vec<String> = match listed {
         Ok(output) if output.status.success() && !output.stdout.is_empty() => {
-            String::from_utf8(output.stdout)
-                .unwrap()
-                .split_terminator('\0')
-                .map(str::to_owned)
-                .collect()
+            String::from_utf8(output.stdout).unwrap().split_terminator('\0').map(str::to_owned).collect()
         }
         _ => walked(),
     };
-    assert!(
-        files.iter().any(|path| path == "tests/it/tidy/tree.rs"),
-        "this file is not among the {} found",
-        files.len()
-    );
-    files
-        .into_iter()
-        .filter(|path| !is_foreign(path) && root().join(path).is_file())
-        .collect()
+    assert!(files.iter().any(|path| path == "tests/it/tidy/tree.rs"), "this file is not among the {} found", files.len());
+    files.into_iter().filter(|path| !is_foreign(path) && root().join(path).is_file()).collect()
 }
 
 fn walked() -> Vec<String> {
@@ -49,11 +32,7 @@ fn walked() -> Vec<String> {
         .build()
         .filter_map(|entry| {
             let path = entry.unwrap().into_path();
-            let relative = path
-                .strip_prefix(root())
-                .unwrap()
-                .to_str()?
-                .replace('\\', "/");
+            let relative = path.strip_prefix(root()).unwrap().to_str()?.replace('\\', "/");
             path.is_file().then_some(relative)
         })
         .collect()
@@ -71,10 +50,7 @@ pub(super) fn is_data(path: &str) -> bool {
 }
 
 /// Applies a rule to all text files that it is about, and fails with every finding.
-pub(super) fn check_files(
-    concerns: impl Fn(&str) -> bool,
-    rule: impl Fn(&str, &str) -> Vec<Finding>,
-) {
+pub(super) fn check_files(concerns: impl Fn(&str) -> bool, rule: impl Fn(&str, &str) -> Vec<Finding>) {
     let mut message = String::new();
     let mut seen = 0;
     for path in files().iter().filter(|path| concerns(path)) {
@@ -95,9 +71,5 @@ fn a_copy_without_git_is_walked() {
     let walked = walked();
     assert!(walked.contains(&"tests/it/tidy/tree.rs".to_owned()));
     assert!(walked.contains(&".cargo/config.toml".to_owned()));
-    assert!(
-        !walked
-            .iter()
-            .any(|path| path.starts_with(".git/") || path.starts_with("target/"))
-    );
+    assert!(!walked.iter().any(|path| path.starts_with(".git/") || path.starts_with("target/")));
 }
