@@ -1,9 +1,9 @@
 //! What a character is to the BERT tokenizer.
 //!
-//! The tables are frozen on purpose. They are the categories of Unicode 9 as the reference tokenizer of this model family
+//! The tables are frozen on purpose. They are the categories of Unicode 8 as the reference tokenizer of this model family
 //! (the crate `tokenizers`, through `unicode_categories` 0.1.1) knows them, because the model was trained on its tokens.
-//! Newer tables would move 693 code points, all but seven of them characters that no token of the vocabulary contains, and
-//! every update of a dependency could then change a stored embedding. A test compares every code point with the reference.
+//! Unicode 18 has 693 code points elsewhere, all but seven of them assigned since; with the newest tables, the update of a
+//! dependency could change an embedding. A test compares every code point with the reference.
 //! The data come from the Unicode Character Database (Unicode licence v3).
 
 /// What the ASCII characters are; the others are looked up in the tables below.

@@ -11,7 +11,7 @@
 //! *heart attack* is nearer to *heart of the city* (0.54) than to *myocardial infarction* (0.33). Alone it ranks worse than
 //! BM25. It knows English only. The sum of a long text is a blur: split documents into passages.
 //!
-//! **What it costs.** 4 MB where the bytes lie and 1 MB beside them; reading it takes 5 ms, most of it for the checksum.
+//! **What it costs.** 4 MB where the bytes lie and 1 MB beside them; reading it takes 5 ms.
 //! Embedding is a table look-up and an addition for each token: 5 million tokens a second on one core, a thousand times the
 //! speed of the transformer. It is a pure function, and the same bits come out on every machine: the sums are made in token
 //! order, multiply then add, and the tokenizer's tables are frozen.
