@@ -25,10 +25,7 @@ pub struct SplitOptions {
 
 impl Default for SplitOptions {
     fn default() -> Self {
-        SplitOptions {
-            max_tokens: 200,
-            overlap_tokens: 40,
-        }
+        SplitOptions { max_tokens: 200, overlap_tokens: 40 }
     }
 }
 
@@ -49,9 +46,7 @@ pub enum SplitError {
     #[error("max_tokens is 0; a passage needs at least 1")]
     NoTokens,
     /// Passages that repeat all of the one before.
-    #[error(
-        "overlap_tokens is {overlap_tokens}, but must be less than max_tokens, which is {max_tokens}"
-    )]
+    #[error("overlap_tokens is {overlap_tokens}, but must be less than max_tokens, which is {max_tokens}")]
     Overlap {
         /// The overlap asked for.
         overlap_tokens: usize,
@@ -67,51 +62,26 @@ pub enum SplitError {
 ///
 /// # Errors
 /// When the budget is nothing, or no more than the overlap.
-pub fn split(
-    text: &str,
-    options: &SplitOptions,
-    count_tokens: &dyn Fn(&str) -> usize,
-) -> Result<Vec<Passage>, SplitError> {
-    let &SplitOptions {
-        max_tokens,
-        overlap_tokens,
-    } = options;
+pub fn split(text: &str, options: &SplitOptions, count_tokens: &dyn Fn(&str) -> usize) -> Result<Vec<Passage>, SplitError> {
+    let &SplitOptions { max_tokens, overlap_tokens } = options;
     if max_tokens == 0 {
         return Err(SplitError::NoTokens);
     }
     if overlap_tokens >= max_tokens {
-        return Err(SplitError::Overlap {
-            overlap_tokens,
-            max_tokens,
-        });
+        return Err(SplitError::Overlap { overlap_tokens, max_tokens });
     }
     let pieces = Cutter::cut(text, max_tokens, count_tokens);
-    let packer = Packer {
-        pieces: &pieces,
-        options,
-    };
+    let packer = Packer { pieces: &pieces, options };
     let mut passages = Vec::new();
     for plan in packer.pack() {
-        emit(
-            text,
-            &pieces[plan.start..plan.end],
-            max_tokens,
-            count_tokens,
-            &mut passages,
-        );
+        emit(text, &pieces[plan.start..plan.end], max_tokens, count_tokens, &mut passages);
     }
     Ok(passages)
 }
 
 /// Adds the passage that consists of the pieces; or two halves of it, should it be over the budget though the sum of its
 /// pieces is not.
-fn emit(
-    text: &str,
-    pieces: &[Piece],
-    max_tokens: usize,
-    count_tokens: &dyn Fn(&str) -> usize,
-    passages: &mut Vec<Passage>,
-) {
+fn emit(text: &str, pieces: &[Piece], max_tokens: usize, count_tokens: &dyn Fn(&str) -> usize, passages: &mut Vec<Passage>) {
     let [first, ..] = pieces else {
         return;
     };
@@ -160,19 +130,8 @@ struct Cutter<'a> {
 }
 
 impl<'a> Cutter<'a> {
-    fn cut(
-        text: &'a str,
-        max_tokens: usize,
-        count_tokens: &'a dyn Fn(&str) -> usize,
-    ) -> Vec<Piece> {
-        let mut cutter = Cutter {
-            text,
-            max_tokens,
-            count_tokens,
-            pieces: Vec::new(),
-            starts_paragraph: true,
-            at: (0, 0),
-        };
+    fn cut(text: &'a str, max_tokens: usize, count_tokens: &'a dyn Fn(&str) -> usize) -> Vec<Piece> {
+        let mut cutter = Cutter { text, max_tokens, count_tokens, pieces: Vec::new(), starts_paragraph: true, at: (0, 0) };
         for paragraph in paragraphs(text) {
             cutter.starts_paragraph = true;
             cutter.divide(paragraph, Part::Paragraph);
@@ -191,8 +150,7 @@ impl<'a> Cutter<'a> {
         let after = &self.text[range.end..];
         let gap = after.len() - after.trim_start().len();
         let tokens = (self.count_tokens)(&self.text[range.start..range.end + gap]);
-        let fits =
-            tokens <= self.max_tokens || gap > 0 && (self.count_tokens)(content) <= self.max_tokens;
+        let fits = tokens <= self.max_tokens || gap > 0 && (self.count_tokens)(content) <= self.max_tokens;
         if fits && characters <= MAX_PASSAGE_CHARACTERS || characters == 1 {
             self.push(range, characters, tokens);
         } else {
@@ -211,28 +169,17 @@ impl<'a> Cutter<'a> {
             Part::Paragraph => {
                 // To the sentence rules a line end is a sentence end, which it is not in wrapped text.
                 let unwrapped = content.replace(['\n', '\r'], " ");
-                unwrapped
-                    .split_sentence_bounds()
-                    .for_each(|sentence| add(sentence.len(), Part::Sentence));
+                unwrapped.split_sentence_bounds().for_each(|sentence| add(sentence.len(), Part::Sentence));
             }
-            Part::Sentence => content
-                .split_inclusive('\n')
-                .for_each(|line| add(line.len(), Part::Line)),
-            Part::Line => content
-                .split_inclusive(char::is_whitespace)
-                .for_each(|word| add(word.len(), Part::Word)),
-            Part::Word => content
-                .split_word_bounds()
-                .for_each(|fragment| add(fragment.len(), Part::Fragment)),
+            Part::Sentence => content.split_inclusive('\n').for_each(|line| add(line.len(), Part::Line)),
+            Part::Line => content.split_inclusive(char::is_whitespace).for_each(|word| add(word.len(), Part::Word)),
+            Part::Word => content.split_word_bounds().for_each(|fragment| add(fragment.len(), Part::Fragment)),
             Part::Fragment => {
                 let half = content.chars().count().div_ceil(2);
                 let step = half.min(MAX_PASSAGE_CHARACTERS);
                 let mut rest = content;
                 while !rest.is_empty() {
-                    let length = rest
-                        .char_indices()
-                        .nth(step)
-                        .map_or(rest.len(), |(at, _)| at);
+                    let length = rest.char_indices().nth(step).map_or(rest.len(), |(at, _)| at);
                     add(length, Part::Fragment);
                     rest = &rest[length..];
                 }
@@ -249,10 +196,7 @@ impl<'a> Cutter<'a> {
             range,
             characters: start..end,
             tokens,
-            tokens_before: self
-                .pieces
-                .last()
-                .map_or(0, |piece| piece.tokens_before + piece.tokens),
+            tokens_before: self.pieces.last().map_or(0, |piece| piece.tokens_before + piece.tokens),
             starts_paragraph: std::mem::take(&mut self.starts_paragraph),
         });
     }
@@ -326,10 +270,7 @@ impl Packer<'_> {
 
     /// The first of the pieces before `end` that the next passage, which has to reach `next_end`, repeats.
     fn overlap(&self, start: usize, end: usize, next_end: usize) -> usize {
-        let &SplitOptions {
-            max_tokens,
-            overlap_tokens,
-        } = self.options;
+        let &SplitOptions { max_tokens, overlap_tokens } = self.options;
         // The same part of the characters as of the tokens: pieces may have many of those and none of these.
         let characters = MAX_PASSAGE_CHARACTERS / max_tokens.div_ceil(overlap_tokens.max(1));
         let next_end = next_end.min(self.pieces.len());
@@ -354,10 +295,7 @@ impl Packer<'_> {
         }
         let shares = (before.fresh + 1..last.end)
             .filter(|&cut| self.fits(before.start..cut) && self.fits(cut..last.end))
-            .min_by_key(|&cut| {
-                self.tokens(before.start..cut)
-                    .abs_diff(self.tokens(cut..last.end))
-            });
+            .min_by_key(|&cut| self.tokens(before.start..cut).abs_diff(self.tokens(cut..last.end)));
         if let Some(cut) = shares {
             before.end = cut;
             last.fresh = cut;
@@ -367,8 +305,7 @@ impl Packer<'_> {
 
     fn fits(&self, pieces: Range<usize>) -> bool {
         pieces.len() == 1
-            || self.tokens(pieces.clone()) <= self.options.max_tokens
-                && self.characters(pieces) <= MAX_PASSAGE_CHARACTERS
+            || self.tokens(pieces.clone()) <= self.options.max_tokens && self.characters(pieces) <= MAX_PASSAGE_CHARACTERS
     }
 
     fn tokens(&self, pieces: Range<usize>) -> usize {

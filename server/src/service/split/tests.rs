@@ -14,42 +14,22 @@ fn quarters(text: &str) -> usize {
 }
 
 fn texts(text: &str, max_tokens: usize, overlap_tokens: usize) -> Vec<&str> {
-    let options = SplitOptions {
-        max_tokens,
-        overlap_tokens,
-    };
+    let options = SplitOptions { max_tokens, overlap_tokens };
     let passages = split(text, &options, &words).unwrap();
-    passages
-        .into_iter()
-        .map(|passage| &text[passage.range])
-        .collect()
+    passages.into_iter().map(|passage| &text[passage.range]).collect()
 }
 
 #[test]
 fn sentences_are_put_together_within_the_budget() {
     let text = " One two three. Four five six! Seven eight nine? Ten eleven. ";
     assert_eq!(texts(text, 20, 0), [text.trim()]);
-    assert_eq!(
-        texts(text, 6, 0),
-        [
-            "One two three. Four five six!",
-            "Seven eight nine? Ten eleven."
-        ]
-    );
+    assert_eq!(texts(text, 6, 0), ["One two three. Four five six!", "Seven eight nine? Ten eleven."]);
 }
 
 #[test]
 fn a_passage_starts_with_the_last_sentences_of_the_one_before() {
     let text = "A b c. D e. F g. H i j k. L m n. O p q.";
-    assert_eq!(
-        texts(text, 8, 4),
-        [
-            "A b c. D e. F g.",
-            "D e. F g. H i j k.",
-            "H i j k. L m n.",
-            "L m n. O p q."
-        ]
-    );
+    assert_eq!(texts(text, 8, 4), ["A b c. D e. F g.", "D e. F g. H i j k.", "H i j k. L m n.", "L m n. O p q."]);
 }
 
 #[test]
@@ -70,13 +50,7 @@ fn a_passage_ends_with_a_paragraph_rather_than_full() {
 #[test]
 fn a_wrapped_line_is_not_a_sentence() {
     let text = "This sentence goes on\nin the next line.\r\nSo does\r\nthis one.";
-    assert_eq!(
-        texts(text, 8, 0),
-        [
-            "This sentence goes on\nin the next line.",
-            "So does\r\nthis one."
-        ]
-    );
+    assert_eq!(texts(text, 8, 0), ["This sentence goes on\nin the next line.", "So does\r\nthis one."]);
 }
 
 #[test]
@@ -90,10 +64,7 @@ fn a_long_sentence_is_cut_at_lines_else_between_words() {
 fn the_limit_holds_even_if_the_whole_has_more_tokens_than_its_parts() {
     let squares = |text: &str| text.chars().count().pow(2) / 16;
     let text = "Some words. More words here. And a sentence of some length. ".repeat(20);
-    let options = SplitOptions {
-        max_tokens: 100,
-        overlap_tokens: 30,
-    };
+    let options = SplitOptions { max_tokens: 100, overlap_tokens: 30 };
     let mut covered = 0;
     for passage in split(&text, &options, &squares).unwrap() {
         assert!(passage.tokens <= 100);
@@ -113,16 +84,10 @@ fn a_short_last_passage_takes_from_the_one_before() {
 fn a_word_is_cut_when_it_has_too_many_characters_or_tokens() {
     let long = "é".repeat(25_000);
     let passages = split(&long, &SplitOptions::default(), &words).unwrap();
-    let lengths: Vec<usize> = passages
-        .iter()
-        .map(|passage| passage.range.len() / 2)
-        .collect();
+    let lengths: Vec<usize> = passages.iter().map(|passage| passage.range.len() / 2).collect();
     assert_eq!(lengths, [10_000, 10_000, 5_000]);
 
-    let options = SplitOptions {
-        max_tokens: 5,
-        overlap_tokens: 0,
-    };
+    let options = SplitOptions { max_tokens: 5, overlap_tokens: 0 };
     for passage in split(&long, &options, &quarters).unwrap() {
         assert_eq!(passage.tokens, quarters(&long[passage.range]));
         assert!(passage.tokens <= 5);
@@ -131,22 +96,9 @@ fn a_word_is_cut_when_it_has_too_many_characters_or_tokens() {
 
 #[test]
 fn options_that_lead_nowhere_are_refused() {
-    let refusal = |max_tokens, overlap_tokens| {
-        split(
-            "x",
-            &SplitOptions {
-                max_tokens,
-                overlap_tokens,
-            },
-            &words,
-        )
-        .unwrap_err()
-    };
+    let refusal = |max_tokens, overlap_tokens| split("x", &SplitOptions { max_tokens, overlap_tokens }, &words).unwrap_err();
     assert_eq!(refusal(0, 0), SplitError::NoTokens);
-    assert_eq!(
-        refusal(40, 40).to_string(),
-        "overlap_tokens is 40, but must be less than max_tokens, which is 40"
-    );
+    assert_eq!(refusal(40, 40).to_string(), "overlap_tokens is 40, but must be less than max_tokens, which is 40");
 }
 
 #[test]
@@ -169,11 +121,7 @@ fn the_work_is_proportional_to_the_text() {
         };
         let passages = split(&text, &SplitOptions::default(), &count).unwrap();
         let start: String = text.chars().take(8).collect();
-        assert!(
-            counted.get() <= text.len() * 10,
-            "{start:?}: {}",
-            counted.get()
-        );
+        assert!(counted.get() <= text.len() * 10, "{start:?}: {}", counted.get());
         let total: usize = passages.iter().map(|passage| passage.range.len()).sum();
         assert!(total <= text.len() * 2, "{start:?}: {total}");
     }
