@@ -2,3 +2,4 @@
 
 pub mod distance;
 pub mod embed;
+pub mod top_k;
