@@ -13,7 +13,7 @@
 //! all of them. `scalar.rs` is the definition; every other file holds a *twin* of it, proved equal bit for bit by the tests.
 //! The twin is chosen once per process, by what the processor can do, and the choice changes nothing but the time.
 //!
-//! Sums over int8 codes are integers, hence exact in any order.
+//! Sums over int8 codes are integers, hence exact in any order; see [`codes`].
 //!
 //! # Slices of different lengths
 //! Callers hand in vectors of equal length. If they do not, the common prefix is used: a wrong answer, never a wrong read.
@@ -22,6 +22,7 @@
 //! With finite input the only way to NaN is overflow (`inf - inf`), whose sign differs between processors. Every twin gives
 //! NaN for the same input, and [`Metric::key`] turns it into `+inf`, the farthest key.
 
+pub mod codes;
 mod metric;
 #[cfg(target_arch = "aarch64")]
 mod neon;

@@ -208,6 +208,41 @@ fn the_order_is_the_one_that_is_written_down() {
     assert_eq!(dot(&v, &ones), 0.0, "then 0 and 4");
 }
 
+/// Bits that every machine must give; this is the test that compares x86-64, ARM and wasm with one another.
+#[test]
+fn the_bits_are_the_same_everywhere() {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut take = |bits: u32| hash = (hash ^ u64::from(bits)).wrapping_mul(0x0100_0000_01b3);
+    let mut numbers = Numbers(3);
+    for dim in 1..=400 {
+        let (mut query, mut row) = (numbers.floats(dim), numbers.floats(dim));
+        take(dot(&query, &row).to_bits());
+        take(squared_l2(&query, &row).to_bits());
+        normalise(&mut query).unwrap();
+        normalise(&mut row).unwrap();
+        let (mut query_code, mut row_code) = (vec![0; dim], vec![0; dim]);
+        let query_fit = codes::Fit::encode(&query, &mut query_code);
+        let row_fit = codes::Fit::encode(&row, &mut row_code);
+        let product = dot_i8(&query_code, &row_code);
+        for metric in Metric::ALL {
+            let estimator = codes::Estimator::new(metric, dim, &query_fit);
+            let (least, greatest) = estimator.interval(&row_fit, product);
+            let key = metric.key(&query, &row);
+            for number in [
+                key,
+                metric.score(key),
+                metric.distance(key),
+                least,
+                greatest,
+            ] {
+                take(number.to_bits());
+            }
+            take(estimator.key(&row_fit, product).to_bits());
+        }
+    }
+    assert_eq!(hash, 0xe892_eafb_2503_5b1b);
+}
+
 #[test]
 fn integers_do_not_overflow_at_the_largest_dimension() {
     const DIM: usize = 131_071;
