@@ -69,13 +69,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Wasm(options) => wasm::run(&Checkout::find()?, &options)?,
         Command::WasmTestRunner { arguments } => {
             let program = OsString::from("wasm-bindgen-test-runner");
-<<<<<<< HEAD
-            wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))
-=======
-            wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(
-                std::iter::once(program).chain(arguments),
-            )?;
->>>>>>> xtask
+            wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))?;
         }
     }
     Ok(ExitCode::SUCCESS)

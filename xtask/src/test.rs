@@ -61,18 +61,8 @@ struct Run {
 }
 
 /// `cargo xtask test`.
-<<<<<<< HEAD
-pub(crate) fn run(checkout: Checkout, options: Options) -> Result<()> {
-    let mut run = Run { checkout, options, browser: None, summaries: Vec::new() };
-=======
 pub(crate) fn run(checkout: Checkout, options: Options) -> Result<ExitCode> {
-    let mut run = Run {
-        checkout,
-        options,
-        browser: None,
-        summaries: Vec::new(),
-    };
->>>>>>> xtask
+    let mut run = Run { checkout, options, browser: None, summaries: Vec::new() };
     let mut report = Report::default();
     for (name, action) in STEPS {
         if report.failed() {
@@ -94,11 +84,7 @@ pub(crate) fn run(checkout: Checkout, options: Options) -> Result<ExitCode> {
         println!("{line}");
     }
     // Nothing is printed after the runners' lines, which a CI service reads; the failure is in the report above.
-    Ok(if report.failed() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn set_up(run: &mut Run) -> Result<Outcome> {
@@ -118,43 +104,16 @@ fn format(run: &mut Run) -> Result<Outcome> {
 /// Two calls, here and in `build` and `test`: xtask has many dependencies, which are built before this program runs; in
 /// one call with the others they would get other features and be built again.
 fn lint_host(run: &mut Run) -> Result<Outcome> {
-<<<<<<< HEAD
-    run.cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
-=======
     for package in [&OTHERS[..], &XTASK[..]] {
-        run.cargo(
-            &[
-                &["clippy", "--locked", "--all-targets"],
-                package,
-                &WARNINGS_ARE_ERRORS,
-            ]
-            .concat(),
-        )?;
+        run.cargo(&[&["clippy", "--locked", "--all-targets"], package, &WARNINGS_ARE_ERRORS].concat())?;
     }
     Ok(Outcome::Passed)
->>>>>>> xtask
 }
 
 /// The wasm crate with its tests. Clippy also looks at the engine, on which the crate depends.
 fn lint_wasm(run: &mut Run) -> Result<Outcome> {
-<<<<<<< HEAD
-    let target = ["clippy", "--locked", "--target", WASM_TARGET];
-    let engine = ["--package=vecino-engine", "--lib", "--", "-D", "warnings"];
-    let wasm = ["--package=vecino-wasm", "--lib", "--tests", "--", "-D", "warnings"];
-    run.cargo(&[&target[..], &engine[..]].concat())?;
-    run.cargo(&[&target[..], &wasm[..]].concat())
-=======
-    let wasm = [
-        "clippy",
-        "--locked",
-        "--target",
-        WASM_TARGET,
-        "--package=vecino-wasm",
-        "--lib",
-        "--tests",
-    ];
+    let wasm = ["clippy", "--locked", "--target", WASM_TARGET, "--package=vecino-wasm", "--lib", "--tests"];
     run.cargo(&[&wasm[..], &WARNINGS_ARE_ERRORS].concat())
->>>>>>> xtask
 }
 
 /// The fourth check of cargo-deny, advisories, asks the network for the newest list and is not part of a test run.
@@ -167,26 +126,14 @@ fn licences(run: &mut Run) -> Result<Outcome> {
 
 /// The server and the tests in one call: a call for the server alone would build crates with other features again.
 fn build(run: &mut Run) -> Result<Outcome> {
-<<<<<<< HEAD
-    run.cargo(&["build", "--locked", "--workspace", "--tests", "--bin=vecino"])
-=======
-    run.cargo(
-        &[
-            &["build", "--locked", "--tests", "--bin=vecino"],
-            &OTHERS[..],
-        ]
-        .concat(),
-    )
->>>>>>> xtask
+    run.cargo(&[&["build", "--locked", "--tests", "--bin=vecino"], &OTHERS[..]].concat())
 }
 
 fn test(run: &mut Run) -> Result<Outcome> {
     let mut outcome = Outcome::Passed;
     for package in [&OTHERS[..], &XTASK[..]] {
         let mut command = run.checkout.cargo();
-        command
-            .args(["test", "--locked", "--no-fail-fast"])
-            .args(package);
+        command.args(["test", "--locked", "--no-fail-fast"]).args(package);
         outcome = run.tests(&mut command)?;
     }
     Ok(outcome)
