@@ -3,6 +3,7 @@
 
 mod damage;
 mod embedding;
+mod filters;
 mod model;
 mod refusals;
 mod tidy;
