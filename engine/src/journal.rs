@@ -259,11 +259,15 @@ fn load<S: Storage>(storage: &mut S, names: &[String]) -> Result<Loaded> {
         }
         tail = Some(Tail { name, len: segment.valid_len, end: segment.end });
     }
-    if let (Some(note), Some(tail)) = (storage.read(CLOSED)?, &tail)
-        && note.bytes() != closing_note(tail.end)
-    {
-        let detail = "the log was closed in order, but it does not end where it ended then: it was cut short";
-        return Err(Error::damaged(&tail.name, tail.len, detail));
+    match (storage.read(CLOSED)?, &tail) {
+        (Some(note), Some(tail)) if note.bytes() != closing_note(tail.end) => {
+            let detail = "the log was closed in order, but it does not end where it ended then: it was cut short";
+            return Err(Error::damaged(&tail.name, tail.len, detail));
+        }
+        (Some(_), None) => {
+            return Err(Error::new(Code::Damaged, "the log was closed in order, but it is missing").field(CLOSED));
+        }
+        _ => {}
     }
     match &tail {
         Some(tail) if tail.end.next_seq <= checkpoint.seq => {
