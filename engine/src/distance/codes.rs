@@ -43,6 +43,9 @@ use super::Metric;
 /// The largest magnitude of an element of a code.
 const LARGEST: f32 = 127.0;
 
+/// From here to twice as far, neighbouring floats are 1 apart: a sum with a small number is rounded to an integer.
+const ROUNDER: f32 = (3 << 22) as f32;
+
 /// Covers underflow, see the module.
 const UNDERFLOW: f64 = f32::MIN_POSITIVE as f64;
 
@@ -64,11 +67,10 @@ pub struct Fit {
 /// Writes the code of `row` into `out`, of the same length, and returns the scale. Elements lie in -127..=127; a zero row (or
 /// one below the resolution of floats) has scale 0 and a zero code.
 ///
-/// An element is `x_i / s`, rounded half away from zero by adding 0.5 to its magnitude and cutting. Near a half the addition
-/// itself rounds, and the neighbouring integer may come out: that is no matter, since the residual is measured, never
-/// presumed, and it is the same on every machine.
+/// An element is `x_i / s`, rounded to the nearest integer and from halfway to the even one, by adding and dropping a large
+/// number: that is IEEE arithmetic alone, hence the same on every machine, and quick.
 ///
-/// Cost: two passes, some 50 ns for 384 dimensions.
+/// Cost: two passes, some 200 ns for 384 dimensions.
 pub fn encode(row: &[f32], out: &mut [i8]) -> f32 {
     debug_assert_eq!(row.len(), out.len());
     let largest = row.iter().fold(0, |max, x| x.abs().to_bits().max(max));
@@ -78,10 +80,10 @@ pub fn encode(row: &[f32], out: &mut [i8]) -> f32 {
         return 0.0;
     }
     for (code, x) in out.iter_mut().zip(row) {
-        let steps = x / scale;
-        // Only a subnormal scale is coarse enough for the minimum to bind.
-        let magnitude = (steps.abs() + 0.5).min(LARGEST);
-        *code = magnitude.copysign(steps) as i8;
+        // Only a subnormal scale is coarse enough for the limits to bind.
+        let steps = (x / scale).clamp(-LARGEST, LARGEST);
+        // The lowest byte of the sum is the rounded integer, in two's complement.
+        *code = (steps + ROUNDER).to_bits() as i8;
     }
     scale
 }
@@ -95,7 +97,7 @@ impl Fit {
 
     /// Measures how well `scale * code` fits `row`; any code and any scale will do.
     ///
-    /// Cost: one pass in f64, some 500 ns for 384 dimensions.
+    /// Cost: one pass in f64, some 400 ns for 384 dimensions.
     pub fn measure(row: &[f32], code: &[i8], scale: f32) -> Self {
         debug_assert_eq!(row.len(), code.len());
         let (mut residual, mut norm) = (0.0_f64, 0.0_f64);
@@ -284,10 +286,35 @@ mod tests {
         assert!(key < least || greatest < key, "without residuals the bound must break");
     }
 
+    /// Rows that their codes render without loss, so that the rounding of the float kernels is all that is left.
+    #[test]
+    fn the_slack_covers_the_rounding_of_the_kernels() {
+        let mut rounded = 0;
+        for dim in 1..700 {
+            let [q, x] = [3, 4].map(|seed| {
+                let mut row = pseudo_random(dim, seed + dim as u32);
+                row.iter_mut().for_each(|x| *x = (*x * 126.0).round() * 4_097.0);
+                row[0] = 127.0 * 4_097.0;
+                row
+            });
+            let ((q_code, q_fit), (x_code, x_fit)) = (coded(&q), coded(&x));
+            assert_eq!((q_fit.residual, x_fit.residual), (0.0, 0.0));
+            let product = dot_i8(&q_code, &x_code);
+            for metric in [Metric::Dot, Metric::Euclidean] {
+                let estimator = Estimator::new(metric, dim, &q_fit);
+                let (least, greatest) = estimator.interval(&x_fit, product);
+                let key = metric.key(&q, &x);
+                assert!(least <= key && key <= greatest, "{metric:?} at {dim}");
+                rounded += u32::from(estimator.key(&x_fit, product) != key);
+            }
+        }
+        assert!(rounded > 700);
+    }
+
     #[test]
     fn codes_that_are_known() {
-        let (code, fit) = coded(&[127.0, -127.0, 0.5, -0.5, 0.4, -1.5, 0.0, -0.0]);
-        assert_eq!(code, [127, -127, 1, -1, 0, -2, 0, 0]);
+        let (code, fit) = coded(&[127.0, -127.0, 0.5, -0.501, 0.499, -1.5, 2.5, -0.0]);
+        assert_eq!(code, [127, -127, 0, -1, 0, -2, 2, 0]);
         assert_eq!(fit.scale, 1.0);
 
         let zero = coded(&[0.0, -0.0, 0.0]);

@@ -5,7 +5,7 @@
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::{BLOCK, Kernels, common_len, padded};
+use super::{Kernels, padded};
 
 /// What this processor can run, the fastest last.
 pub(super) fn available() -> impl Iterator<Item = &'static Kernels> {
@@ -14,56 +14,37 @@ pub(super) fn available() -> impl Iterator<Item = &'static Kernels> {
         .filter_map(|(can, kernels)| can.then_some(kernels))
 }
 
-static NEON: Kernels = Kernels {
-    name: "neon",
-    dot: |a, b| sum::<false, 1>(a, [b])[0],
-    dot_x4: sum::<false, BLOCK>,
-    squared_l2: |a, b| sum::<true, 1>(a, [b])[0],
-    squared_l2_x4: sum::<true, BLOCK>,
-    dot_i8: |a, b| sum_i8::<1>(a, [b])[0],
-    dot_i8_x4: sum_i8::<BLOCK>,
-};
+static NEON: Kernels = Kernels { name: "neon", dot: sum::<false>, squared_l2: sum::<true>, dot_i8: sum_i8 };
 
 static NEON_DOTPROD: Kernels = Kernels {
     name: "neon-dotprod",
+    dot: sum::<false>,
+    squared_l2: sum::<true>,
     // SAFETY: the table is reached only through `available`, which has checked `dotprod`.
-    dot_i8: |a, b| unsafe { sum_i8_dotprod::<1>(a, [b])[0] },
-    // SAFETY: as above.
-    dot_i8_x4: |query, rows| unsafe { sum_i8_dotprod::<BLOCK>(query, rows) },
-    dot: |a, b| sum::<false, 1>(a, [b])[0],
-    dot_x4: sum::<false, BLOCK>,
-    squared_l2: |a, b| sum::<true, 1>(a, [b])[0],
-    squared_l2_x4: sum::<true, BLOCK>,
+    dot_i8: |a, b| unsafe { sum_i8_dotprod(a, b) },
 };
 
 /// Lanes 0..4, 4..8, 8..12 and 12..16.
 type Lanes = [float32x4_t; 4];
 
-/// The canonical sum of products or, if `SQUARED`, of squared differences, of `query` with each of `N` rows.
-fn sum<const SQUARED: bool, const N: usize>(query: &[f32], rows: [&[f32]; N]) -> [f32; N] {
-    let len = common_len(query, &rows);
-    let mut lanes = [[zero(); 4]; N];
+/// The canonical sum of products or, if `SQUARED`, of squared differences.
+fn sum<const SQUARED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let len = a.len().min(b.len());
+    let mut lanes = [zero(); 4];
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`.
-        let q = unsafe { load(query.as_ptr().add(at)) };
-        for (lanes, row) in lanes.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            step::<SQUARED>(lanes, q, unsafe { load(row.as_ptr().add(at)) });
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`.
+        let (a, b) = unsafe { (load(a.as_ptr().add(at)), load(b.as_ptr().add(at))) };
+        step::<SQUARED>(&mut lanes, a, b);
         at += 16;
     }
     if at < len {
-        let query = padded::<f32, 16>(query, at, len);
-        // SAFETY: the array has 16 elements.
-        let q = unsafe { load(query.as_ptr()) };
-        for (lanes, row) in lanes.iter_mut().zip(rows) {
-            let row = padded::<f32, 16>(row, at, len);
-            // SAFETY: as above.
-            step::<SQUARED>(lanes, q, unsafe { load(row.as_ptr()) });
-        }
+        let (a, b) = (padded::<f32, 16>(a, at, len), padded::<f32, 16>(b, at, len));
+        // SAFETY: both arrays have 16 elements.
+        let (a, b) = unsafe { (load(a.as_ptr()), load(b.as_ptr())) };
+        step::<SQUARED>(&mut lanes, a, b);
     }
-    lanes.map(fold)
+    fold(lanes)
 }
 
 #[inline(always)]
@@ -82,15 +63,15 @@ unsafe fn load(from: *const f32) -> Lanes {
 
 /// A multiplication and an addition, not `vfmaq_f32`, which would round once instead of twice.
 #[inline(always)]
-fn step<const SQUARED: bool>(lanes: &mut Lanes, query: Lanes, row: Lanes) {
-    for ((lane, q), r) in lanes.iter_mut().zip(query).zip(row) {
+fn step<const SQUARED: bool>(lanes: &mut Lanes, a: Lanes, b: Lanes) {
+    for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
         // SAFETY: NEON is always there, see `zero`.
         unsafe {
             *lane = if SQUARED {
-                let difference = vsubq_f32(q, r);
+                let difference = vsubq_f32(a, b);
                 vaddq_f32(*lane, vmulq_f32(difference, difference))
             } else {
-                vaddq_f32(*lane, vmulq_f32(q, r))
+                vaddq_f32(*lane, vmulq_f32(a, b))
             };
         }
     }
@@ -107,85 +88,84 @@ fn fold([a, b, c, d]: Lanes) -> f32 {
 }
 
 /// Each product is widened to 16 bits (at most `128 * 128`, which fits) and pairs of products are added into 32.
-fn sum_i8<const N: usize>(query: &[i8], rows: [&[i8]; N]) -> [i32; N] {
-    let len = common_len(query, &rows);
+fn sum_i8(a: &[i8], b: &[i8]) -> i32 {
+    let len = a.len().min(b.len());
     // SAFETY: NEON is always there, see `zero`.
-    let mut sums = [unsafe { vdupq_n_s32(0) }; N];
+    let mut sum = unsafe { vdupq_n_s32(0) };
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`.
-        let q = unsafe { vld1q_s8(query.as_ptr().add(at)) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            *sum = step_i8(*sum, q, unsafe { vld1q_s8(row.as_ptr().add(at)) });
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`.
+        let (a, b) = unsafe { (vld1q_s8(a.as_ptr().add(at)), vld1q_s8(b.as_ptr().add(at))) };
+        sum = step_i8(sum, a, b);
         at += 16;
     }
     if at < len {
-        let query = padded::<i8, 16>(query, at, len);
-        // SAFETY: the array has 16 elements.
-        let q = unsafe { vld1q_s8(query.as_ptr()) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let row = padded::<i8, 16>(row, at, len);
-            // SAFETY: as above.
-            *sum = step_i8(*sum, q, unsafe { vld1q_s8(row.as_ptr()) });
-        }
+        let (a, b) = (padded::<i8, 16>(a, at, len), padded::<i8, 16>(b, at, len));
+        // SAFETY: both arrays have 16 elements.
+        let (a, b) = unsafe { (vld1q_s8(a.as_ptr()), vld1q_s8(b.as_ptr())) };
+        sum = step_i8(sum, a, b);
     }
     // SAFETY: NEON is always there, see `zero`.
-    sums.map(|sum| unsafe { vaddvq_s32(sum) })
+    unsafe { vaddvq_s32(sum) }
 }
 
 #[inline(always)]
-fn step_i8(sum: int32x4_t, query: int8x16_t, row: int8x16_t) -> int32x4_t {
+fn step_i8(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     // SAFETY: NEON is always there, see `zero`.
     unsafe {
-        let low = vmull_s8(vget_low_s8(query), vget_low_s8(row));
-        let high = vmull_high_s8(query, row);
+        let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+        let high = vmull_high_s8(a, b);
         vpadalq_s16(vpadalq_s16(sum, low), high)
     }
 }
 
 /// `sdot` adds four products of bytes into 32 bits, exactly.
 #[target_feature(enable = "neon,dotprod")]
-fn sum_i8_dotprod<const N: usize>(query: &[i8], rows: [&[i8]; N]) -> [i32; N] {
-    let len = common_len(query, &rows);
-    let mut sums = [vdupq_n_s32(0); N];
+fn sum_i8_dotprod(a: &[i8], b: &[i8]) -> i32 {
+    let len = a.len().min(b.len());
+    let mut sum = vdupq_n_s32(0);
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`.
-        let q = unsafe { vld1q_s8(query.as_ptr().add(at)) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            *sum = sdot(*sum, q, unsafe { vld1q_s8(row.as_ptr().add(at)) });
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`.
+        let (a, b) = unsafe { (vld1q_s8(a.as_ptr().add(at)), vld1q_s8(b.as_ptr().add(at))) };
+        sum = sdot(sum, a, b);
         at += 16;
     }
     if at < len {
-        let query = padded::<i8, 16>(query, at, len);
-        // SAFETY: the array has 16 elements.
-        let q = unsafe { vld1q_s8(query.as_ptr()) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let row = padded::<i8, 16>(row, at, len);
-            // SAFETY: as above.
-            *sum = sdot(*sum, q, unsafe { vld1q_s8(row.as_ptr()) });
-        }
+        let (a, b) = (padded::<i8, 16>(a, at, len), padded::<i8, 16>(b, at, len));
+        // SAFETY: both arrays have 16 elements.
+        let (a, b) = unsafe { (vld1q_s8(a.as_ptr()), vld1q_s8(b.as_ptr())) };
+        sum = sdot(sum, a, b);
     }
-    sums.map(|sum| vaddvq_s32(sum))
+    vaddvq_s32(sum)
 }
 
 /// The intrinsic `vdotq_s32` is not in stable Rust yet (rust-lang/rust#117224).
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn sdot(mut sum: int32x4_t, query: int8x16_t, row: int8x16_t) -> int32x4_t {
+fn sdot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     // SAFETY: one instruction on three registers; this function has the feature that it needs.
     unsafe {
         asm!(
-            "sdot {sum:v}.4s, {query:v}.16b, {row:v}.16b",
+            "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
             sum = inout(vreg) sum,
-            query = in(vreg) query,
-            row = in(vreg) row,
+            a = in(vreg) a,
+            b = in(vreg) b,
             options(pure, nomem, nostack, preserves_flags),
         );
     }
     sum
+}
+
+/// Asks the cache for the line at `address`, which need not be readable.
+#[inline(always)]
+pub(super) fn prefetch(address: *const u8) {
+    // SAFETY: a prefetch never faults and changes nothing but the cache. (The intrinsic is not in stable Rust yet.)
+    unsafe {
+        asm!(
+            "prfm pldl1keep, [{address}]",
+            address = in(reg) address,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
 }

@@ -1,16 +1,8 @@
 //! The definition of every kernel, in plain Rust. The twins follow it, never the reverse.
 
-use super::{BLOCK, Kernels, LANES};
+use super::{Kernels, LANES};
 
-pub(super) static KERNELS: Kernels = Kernels {
-    name: "scalar",
-    dot,
-    dot_x4: |query, rows| rows.map(|row| dot(query, row)),
-    squared_l2,
-    squared_l2_x4: |query, rows| rows.map(|row| squared_l2(query, row)),
-    dot_i8,
-    dot_i8_x4,
-};
+pub(super) static KERNELS: Kernels = Kernels { name: "scalar", dot, squared_l2, dot_i8 };
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum(a, b, |x, y| x * y)
@@ -21,10 +13,6 @@ fn squared_l2(a: &[f32], b: &[f32]) -> f32 {
         let difference = x - y;
         difference * difference
     })
-}
-
-fn dot_i8_x4(query: &[i8], rows: [&[i8]; BLOCK]) -> [i32; BLOCK] {
-    rows.map(|row| dot_i8(query, row))
 }
 
 fn dot_i8(a: &[i8], b: &[i8]) -> i32 {
@@ -57,3 +45,8 @@ fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     }
     lanes[0]
 }
+
+/// Nothing, where there is no such instruction.
+#[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+#[inline(always)]
+pub(super) fn prefetch(_: *const u8) {}

@@ -9,28 +9,17 @@ fn same(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
 }
 
-/// The first kernel in which `twin` differs from the definition, for one query and four rows.
-fn difference(twin: &Kernels, query: &[f32], rows: [&[f32]; BLOCK]) -> Option<&'static str> {
+/// The first kernel in which `twin` differs from the definition.
+fn difference(twin: &Kernels, a: &[f32], b: &[f32]) -> Option<&'static str> {
     let truth = &scalar::KERNELS;
-    let dots = rows.map(|row| (truth.dot)(query, row));
-    let squares = rows.map(|row| (truth.squared_l2)(query, row));
-    let all = |a: [f32; BLOCK], b: [f32; BLOCK]| a.into_iter().zip(b).all(|(a, b)| same(a, b));
-    [
-        ("dot", all(rows.map(|row| (twin.dot)(query, row)), dots)),
-        ("dot_x4", all((twin.dot_x4)(query, rows), dots)),
-        ("squared_l2", all(rows.map(|row| (twin.squared_l2)(query, row)), squares)),
-        ("squared_l2_x4", all((twin.squared_l2_x4)(query, rows), squares)),
-    ]
-    .into_iter()
-    .find_map(|(kernel, equal)| (!equal).then_some(kernel))
+    if !same((twin.dot)(a, b), (truth.dot)(a, b)) {
+        return Some("dot");
+    }
+    (!same((twin.squared_l2)(a, b), (truth.squared_l2)(a, b))).then_some("squared_l2")
 }
 
-fn difference_i8(twin: &Kernels, query: &[i8], rows: [&[i8]; BLOCK]) -> Option<&'static str> {
-    let dots = rows.map(|row| (scalar::KERNELS.dot_i8)(query, row));
-    if rows.map(|row| (twin.dot_i8)(query, row)) != dots {
-        return Some("dot_i8");
-    }
-    ((twin.dot_i8_x4)(query, rows) != dots).then_some("dot_i8_x4")
+fn difference_i8(twin: &Kernels, a: &[i8], b: &[i8]) -> Option<&'static str> {
+    ((twin.dot_i8)(a, b) != (scalar::KERNELS.dot_i8)(a, b)).then_some("dot_i8")
 }
 
 /// Numbers whose sums round: a fixed sequence, the same everywhere.
@@ -51,10 +40,6 @@ impl Numbers {
     }
 }
 
-fn four<T>(rows: &[T], from: usize, dim: usize) -> [&[T]; BLOCK] {
-    [0, 1, 2, 3].map(|n| &rows[from + n * dim..from + (n + 1) * dim])
-}
-
 /// Floats of every size, with many subnormals, zeros of both signs and magnitudes that overflow together.
 fn special() -> impl Strategy<Value = f32> {
     prop_oneof![
@@ -68,9 +53,8 @@ fn special() -> impl Strategy<Value = f32> {
 
 /// Usually one kind of number in the whole vector, so that sums of subnormals are seen as well as those that overflow.
 fn vectors(dim: usize) -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
-    let of = move |element: BoxedStrategy<f32>| {
-        (prop::collection::vec(element.clone(), dim), prop::collection::vec(element, dim * BLOCK))
-    };
+    let of =
+        move |element: BoxedStrategy<f32>| (prop::collection::vec(element.clone(), dim), prop::collection::vec(element, dim));
     prop_oneof![of((-2.0_f32..2.0).boxed()), of((-2e-22_f32..2e-22).boxed()), of(special().boxed()),]
 }
 
@@ -78,26 +62,26 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn floats_agree((query, rows) in (1_usize..=4_200).prop_flat_map(vectors)) {
+    fn floats_agree((a, b) in (1_usize..=4_200).prop_flat_map(vectors)) {
         for twin in twins() {
-            prop_assert_eq!(difference(twin, &query, four(&rows, 0, query.len())), None, "{}", twin.name);
+            prop_assert_eq!(difference(twin, &a, &b), None, "{}", twin.name);
         }
     }
 
     #[test]
-    fn short_floats_agree((query, rows) in (1_usize..=70).prop_flat_map(vectors)) {
+    fn short_floats_agree((a, b) in (1_usize..=70).prop_flat_map(vectors)) {
         for twin in twins() {
-            prop_assert_eq!(difference(twin, &query, four(&rows, 0, query.len())), None, "{}", twin.name);
+            prop_assert_eq!(difference(twin, &a, &b), None, "{}", twin.name);
         }
     }
 
     #[test]
-    fn bytes_agree((query, rows) in (1_usize..=4_200).prop_flat_map(|dim| (
+    fn bytes_agree((a, b) in (1_usize..=4_200).prop_flat_map(|dim| (
         prop::collection::vec(any::<i8>(), dim),
-        prop::collection::vec(any::<i8>(), dim * BLOCK),
+        prop::collection::vec(any::<i8>(), dim),
     ))) {
         for twin in twins() {
-            prop_assert_eq!(difference_i8(twin, &query, four(&rows, 0, query.len())), None, "{}", twin.name);
+            prop_assert_eq!(difference_i8(twin, &a, &b), None, "{}", twin.name);
         }
     }
 
@@ -122,14 +106,14 @@ proptest! {
 #[test]
 fn every_length_agrees_at_any_alignment() {
     let mut numbers = Numbers(1);
-    let (floats, bytes) = (numbers.floats(5 * 4_200 + 32), numbers.bytes(5 * 4_200 + 64));
+    let (floats, bytes) = (numbers.floats(2 * 4_200 + 17), numbers.bytes(2 * 4_200 + 17));
     for twin in twins() {
         for dim in 0..=4_200 {
-            let shift = dim % 17;
-            let (query, rows) = (&floats[shift..shift + dim], four(&floats, shift + dim, dim));
-            assert_eq!(difference(twin, query, rows), None, "{} at {dim}", twin.name);
-            let (query, rows) = (&bytes[shift..shift + dim], four(&bytes, shift + dim, dim));
-            assert_eq!(difference_i8(twin, query, rows), None, "{} at {dim}", twin.name);
+            let (from, to) = (dim % 17, dim % 17 + dim);
+            let found = difference(twin, &floats[from..to], &floats[to..to + dim]);
+            assert_eq!(found, None, "{} at {dim}", twin.name);
+            let found = difference_i8(twin, &bytes[from..to], &bytes[to..to + dim]);
+            assert_eq!(found, None, "{} at {dim}", twin.name);
         }
     }
 }
@@ -167,24 +151,17 @@ fn a_wrong_twin_is_found_out() {
         let pairs = a.chunks(2).zip(b.chunks(2));
         pairs.map(|(a, b)| i32::from((scalar::KERNELS.dot_i8)(a, b).clamp(-32_768, 32_767) as i16)).sum()
     }
+    let truth = &scalar::KERNELS;
     let mut numbers = Numbers(2);
-    let (query, rows) = (numbers.floats(40), numbers.floats(4 * 40));
-    let rows = four(&rows, 0, 40);
+    let (a, b) = (numbers.floats(40), numbers.floats(40));
     for dot in [plain, fused] {
-        let wrong = Kernels { dot, ..copy(&scalar::KERNELS) };
-        assert_eq!(difference(&wrong, &query, rows), Some("dot"));
+        let wrong = Kernels { dot, ..*truth };
+        assert_eq!(difference(&wrong, &a, &b), Some("dot"));
     }
-    let wrong =
-        Kernels { squared_l2_x4: |query, rows| rows.map(|row| (scalar::KERNELS.dot)(query, row)), ..copy(&scalar::KERNELS) };
-    assert_eq!(difference(&wrong, &query, rows), Some("squared_l2_x4"));
-
-    let wrong = Kernels { dot_i8: saturating, ..copy(&scalar::KERNELS) };
-    let least = [i8::MIN; 40];
-    assert_eq!(difference_i8(&wrong, &least, [&least; BLOCK]), Some("dot_i8"));
-}
-
-fn copy(kernels: &Kernels) -> Kernels {
-    Kernels { ..*kernels }
+    let wrong = Kernels { squared_l2: truth.dot, ..*truth };
+    assert_eq!(difference(&wrong, &a, &b), Some("squared_l2"));
+    let wrong = Kernels { dot_i8: saturating, ..*truth };
+    assert_eq!(difference_i8(&wrong, &[i8::MIN; 40], &[i8::MIN; 40]), Some("dot_i8"));
 }
 
 /// The canonical order, on numbers small enough to follow: 1e8 swallows a 1 that is added to it.
@@ -243,7 +220,6 @@ fn integers_do_not_overflow_at_the_largest_dimension() {
         {
             let exact = i32::try_from(DIM as i64 * product).unwrap();
             assert_eq!((twin.dot_i8)(a, b), exact, "{}", twin.name);
-            assert_eq!((twin.dot_i8_x4)(a, [b; BLOCK]), [exact; BLOCK], "{}", twin.name);
         }
     }
     assert!(i32::try_from((DIM as i64 + 1) * 128 * 128).is_err());
@@ -256,14 +232,12 @@ fn unequal_lengths_use_the_common_prefix() {
     let (floats, bytes) = (numbers.floats(100), numbers.bytes(100));
     for twin in twins() {
         for (long, short) in [(100, 37), (64, 16), (33, 0)] {
-            let expected = (scalar::KERNELS.dot)(&floats[..short], &floats[..short]);
+            let floats_expected = (scalar::KERNELS.dot)(&floats[..short], &floats[..short]);
+            let bytes_expected = (scalar::KERNELS.dot_i8)(&bytes[..short], &bytes[..short]);
             for (a, b) in [(long, short), (short, long)] {
-                assert!(same((twin.dot)(&floats[..a], &floats[..b]), expected));
+                assert!(same((twin.dot)(&floats[..a], &floats[..b]), floats_expected));
+                assert_eq!((twin.dot_i8)(&bytes[..a], &bytes[..b]), bytes_expected);
             }
-            let mut rows = [&bytes[..long]; BLOCK];
-            rows[2] = &bytes[..short];
-            let expected = (scalar::KERNELS.dot_i8)(&bytes[..short], &bytes[..short]);
-            assert_eq!((twin.dot_i8_x4)(&bytes, rows)[2], expected);
         }
     }
 }

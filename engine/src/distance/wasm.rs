@@ -5,51 +5,36 @@
 
 use std::arch::wasm32::*;
 
-use super::{BLOCK, Kernels, common_len, padded};
+use super::{Kernels, padded};
 
 /// What the module was built for.
 pub(super) fn available() -> impl Iterator<Item = &'static Kernels> {
     std::iter::once(&KERNELS)
 }
 
-static KERNELS: Kernels = Kernels {
-    name: "simd128",
-    dot: |a, b| sum::<false, 1>(a, [b])[0],
-    dot_x4: sum::<false, BLOCK>,
-    squared_l2: |a, b| sum::<true, 1>(a, [b])[0],
-    squared_l2_x4: sum::<true, BLOCK>,
-    dot_i8: |a, b| sum_i8::<1>(a, [b])[0],
-    dot_i8_x4: sum_i8::<BLOCK>,
-};
+static KERNELS: Kernels = Kernels { name: "simd128", dot: sum::<false>, squared_l2: sum::<true>, dot_i8: sum_i8 };
 
 /// Lanes 0..4, 4..8, 8..12 and 12..16.
 type Lanes = [v128; 4];
 
-/// The canonical sum of products or, if `SQUARED`, of squared differences, of `query` with each of `N` rows.
-fn sum<const SQUARED: bool, const N: usize>(query: &[f32], rows: [&[f32]; N]) -> [f32; N] {
-    let len = common_len(query, &rows);
-    let mut lanes = [[f32x4_splat(0.0); 4]; N];
+/// The canonical sum of products or, if `SQUARED`, of squared differences.
+fn sum<const SQUARED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let len = a.len().min(b.len());
+    let mut lanes = [f32x4_splat(0.0); 4];
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`.
-        let q = unsafe { load(query.as_ptr().add(at)) };
-        for (lanes, row) in lanes.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            step::<SQUARED>(lanes, q, unsafe { load(row.as_ptr().add(at)) });
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`.
+        let (a, b) = unsafe { (load(a.as_ptr().add(at)), load(b.as_ptr().add(at))) };
+        step::<SQUARED>(&mut lanes, a, b);
         at += 16;
     }
     if at < len {
-        let query = padded::<f32, 16>(query, at, len);
-        // SAFETY: the array has 16 elements.
-        let q = unsafe { load(query.as_ptr()) };
-        for (lanes, row) in lanes.iter_mut().zip(rows) {
-            let row = padded::<f32, 16>(row, at, len);
-            // SAFETY: as above.
-            step::<SQUARED>(lanes, q, unsafe { load(row.as_ptr()) });
-        }
+        let (a, b) = (padded::<f32, 16>(a, at, len), padded::<f32, 16>(b, at, len));
+        // SAFETY: both arrays have 16 elements.
+        let (a, b) = unsafe { (load(a.as_ptr()), load(b.as_ptr())) };
+        step::<SQUARED>(&mut lanes, a, b);
     }
-    lanes.map(fold)
+    fold(lanes)
 }
 
 /// # Safety
@@ -62,13 +47,13 @@ unsafe fn load(from: *const f32) -> Lanes {
 }
 
 #[inline(always)]
-fn step<const SQUARED: bool>(lanes: &mut Lanes, query: Lanes, row: Lanes) {
-    for ((lane, q), r) in lanes.iter_mut().zip(query).zip(row) {
+fn step<const SQUARED: bool>(lanes: &mut Lanes, a: Lanes, b: Lanes) {
+    for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
         *lane = if SQUARED {
-            let difference = f32x4_sub(q, r);
+            let difference = f32x4_sub(a, b);
             f32x4_add(*lane, f32x4_mul(difference, difference))
         } else {
-            f32x4_add(*lane, f32x4_mul(q, r))
+            f32x4_add(*lane, f32x4_mul(a, b))
         };
     }
 }
@@ -81,39 +66,29 @@ fn fold([a, b, c, d]: Lanes) -> f32 {
 }
 
 /// Bytes are widened to 16 bits, and pairs of products added into 32, exact because a pair is at most `2 * 128 * 128`.
-fn sum_i8<const N: usize>(query: &[i8], rows: [&[i8]; N]) -> [i32; N] {
-    let len = common_len(query, &rows);
-    let mut sums = [i32x4_splat(0); N];
+fn sum_i8(a: &[i8], b: &[i8]) -> i32 {
+    let len = a.len().min(b.len());
+    let mut sum = i32x4_splat(0);
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`; the load needs no alignment.
-        let q = unsafe { v128_load(query.as_ptr().add(at).cast()) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { v128_load(row.as_ptr().add(at).cast()) };
-            *sum = step_i8(*sum, q, row);
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`; the loads need no alignment.
+        let (a, b) = unsafe { (v128_load(a.as_ptr().add(at).cast()), v128_load(b.as_ptr().add(at).cast())) };
+        sum = step_i8(sum, a, b);
         at += 16;
     }
     if at < len {
-        let query = padded::<i8, 16>(query, at, len);
-        // SAFETY: the array has 16 elements; the load needs no alignment.
-        let q = unsafe { v128_load(query.as_ptr().cast()) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let row = padded::<i8, 16>(row, at, len);
-            // SAFETY: as above.
-            *sum = step_i8(*sum, q, unsafe { v128_load(row.as_ptr().cast()) });
-        }
+        let (a, b) = (padded::<i8, 16>(a, at, len), padded::<i8, 16>(b, at, len));
+        // SAFETY: both arrays have 16 elements; the loads need no alignment.
+        let (a, b) = unsafe { (v128_load(a.as_ptr().cast()), v128_load(b.as_ptr().cast())) };
+        sum = step_i8(sum, a, b);
     }
-    sums.map(|sum| {
-        let two = i32x4_add(sum, i32x4_shuffle::<2, 3, 0, 1>(sum, sum));
-        i32x4_extract_lane::<0>(two).wrapping_add(i32x4_extract_lane::<1>(two))
-    })
+    let two = i32x4_add(sum, i32x4_shuffle::<2, 3, 0, 1>(sum, sum));
+    i32x4_extract_lane::<0>(two).wrapping_add(i32x4_extract_lane::<1>(two))
 }
 
 #[inline(always)]
-fn step_i8(sum: v128, query: v128, row: v128) -> v128 {
-    let low = i32x4_dot_i16x8(i16x8_extend_low_i8x16(query), i16x8_extend_low_i8x16(row));
-    let high = i32x4_dot_i16x8(i16x8_extend_high_i8x16(query), i16x8_extend_high_i8x16(row));
+fn step_i8(sum: v128, a: v128, b: v128) -> v128 {
+    let low = i32x4_dot_i16x8(i16x8_extend_low_i8x16(a), i16x8_extend_low_i8x16(b));
+    let high = i32x4_dot_i16x8(i16x8_extend_high_i8x16(a), i16x8_extend_high_i8x16(b));
     i32x4_add(sum, i32x4_add(low, high))
 }

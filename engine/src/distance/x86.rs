@@ -8,7 +8,7 @@
 use std::arch::x86_64::*;
 use std::is_x86_feature_detected as has;
 
-use super::{BLOCK, Kernels, common_len, padded};
+use super::{Kernels, padded};
 
 /// What this processor can run, the fastest last.
 pub(super) fn available() -> impl Iterator<Item = &'static Kernels> {
@@ -25,17 +25,11 @@ macro_rules! kernels {
         Kernels {
             name: $name,
             // SAFETY: see the head of the macro.
-            dot: |a, b| unsafe { $sum::<false, 1>(a, [b])[0] },
+            dot: |a, b| unsafe { $sum::<false>(a, b) },
             // SAFETY: see the head of the macro.
-            dot_x4: |query, rows| unsafe { $sum::<false, BLOCK>(query, rows) },
+            squared_l2: |a, b| unsafe { $sum::<true>(a, b) },
             // SAFETY: see the head of the macro.
-            squared_l2: |a, b| unsafe { $sum::<true, 1>(a, [b])[0] },
-            // SAFETY: see the head of the macro.
-            squared_l2_x4: |query, rows| unsafe { $sum::<true, BLOCK>(query, rows) },
-            // SAFETY: see the head of the macro.
-            dot_i8: |a, b| unsafe { $sum_i8::<1>(a, [b])[0] },
-            // SAFETY: see the head of the macro.
-            dot_i8_x4: |query, rows| unsafe { $sum_i8::<BLOCK>(query, rows) },
+            dot_i8: |a, b| unsafe { $sum_i8(a, b) },
         }
     };
 }
@@ -45,36 +39,27 @@ static AVX2_VNNI: Kernels = kernels!("avx2-vnni", sum_avx2, sum_i8_avx2_vnni);
 static AVX512: Kernels = kernels!("avx512", sum_avx512, sum_i8_avx512);
 static AVX512_VNNI: Kernels = kernels!("avx512-vnni", sum_avx512, sum_i8_avx512_vnni);
 
-/// The canonical sum of products or, if `SQUARED`, of squared differences, of `query` with each of `N` rows.
+/// The canonical sum of products or, if `SQUARED`, of squared differences.
 #[target_feature(enable = "avx2")]
-fn sum_avx2<const SQUARED: bool, const N: usize>(query: &[f32], rows: [&[f32]; N]) -> [f32; N] {
-    let len = common_len(query, &rows);
-    let mut lanes = [(_mm256_setzero_ps(), _mm256_setzero_ps()); N];
+fn sum_avx2<const SQUARED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let len = a.len().min(b.len());
+    let (mut low, mut high) = (_mm256_setzero_ps(), _mm256_setzero_ps());
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`.
-        let (q_low, q_high) = unsafe { load_avx2(query.as_ptr().add(at)) };
-        for ((low, high), row) in lanes.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let (row_low, row_high) = unsafe { load_avx2(row.as_ptr().add(at)) };
-            *low = step_avx2::<SQUARED>(*low, q_low, row_low);
-            *high = step_avx2::<SQUARED>(*high, q_high, row_high);
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`.
+        let ((a_low, a_high), (b_low, b_high)) = unsafe { (load_avx2(a.as_ptr().add(at)), load_avx2(b.as_ptr().add(at))) };
+        low = step_avx2::<SQUARED>(low, a_low, b_low);
+        high = step_avx2::<SQUARED>(high, a_high, b_high);
         at += 16;
     }
     if at < len {
-        let query = padded::<f32, 16>(query, at, len);
-        // SAFETY: the array has 16 elements.
-        let (q_low, q_high) = unsafe { load_avx2(query.as_ptr()) };
-        for ((low, high), row) in lanes.iter_mut().zip(rows) {
-            let row = padded::<f32, 16>(row, at, len);
-            // SAFETY: as above.
-            let (row_low, row_high) = unsafe { load_avx2(row.as_ptr()) };
-            *low = step_avx2::<SQUARED>(*low, q_low, row_low);
-            *high = step_avx2::<SQUARED>(*high, q_high, row_high);
-        }
+        let (a, b) = (padded::<f32, 16>(a, at, len), padded::<f32, 16>(b, at, len));
+        // SAFETY: both arrays have 16 elements.
+        let ((a_low, a_high), (b_low, b_high)) = unsafe { (load_avx2(a.as_ptr()), load_avx2(b.as_ptr())) };
+        low = step_avx2::<SQUARED>(low, a_low, b_low);
+        high = step_avx2::<SQUARED>(high, a_high, b_high);
     }
-    lanes.map(|(low, high)| fold_avx2(_mm256_add_ps(low, high)))
+    fold_avx2(_mm256_add_ps(low, high))
 }
 
 /// # Safety
@@ -88,12 +73,12 @@ unsafe fn load_avx2(from: *const f32) -> (__m256, __m256) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn step_avx2<const SQUARED: bool>(lanes: __m256, query: __m256, row: __m256) -> __m256 {
+fn step_avx2<const SQUARED: bool>(lanes: __m256, a: __m256, b: __m256) -> __m256 {
     if SQUARED {
-        let difference = _mm256_sub_ps(query, row);
+        let difference = _mm256_sub_ps(a, b);
         _mm256_add_ps(lanes, _mm256_mul_ps(difference, difference))
     } else {
-        _mm256_add_ps(lanes, _mm256_mul_ps(query, row))
+        _mm256_add_ps(lanes, _mm256_mul_ps(a, b))
     }
 }
 
@@ -109,32 +94,23 @@ fn fold_avx2(eight: __m256) -> f32 {
 /// Bytes are widened to 16 bits first: `maddubs` on bytes would saturate. `madd` adds pairs of products into 32 bits, exact
 /// because a pair is at most `2 * 128 * 128`.
 #[target_feature(enable = "avx2")]
-fn sum_i8_avx2<const N: usize>(query: &[i8], rows: [&[i8]; N]) -> [i32; N] {
-    let len = common_len(query, &rows);
-    let mut sums = [_mm256_setzero_si256(); N];
+fn sum_i8_avx2(a: &[i8], b: &[i8]) -> i32 {
+    let len = a.len().min(b.len());
+    let mut sum = _mm256_setzero_si256();
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`.
-        let q = unsafe { load_i8_avx2(query.as_ptr().add(at)) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { load_i8_avx2(row.as_ptr().add(at)) };
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(q, row));
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`.
+        let (a, b) = unsafe { (load_i8_avx2(a.as_ptr().add(at)), load_i8_avx2(b.as_ptr().add(at))) };
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
         at += 16;
     }
     if at < len {
-        let query = padded::<i8, 16>(query, at, len);
-        // SAFETY: the array has 16 elements.
-        let q = unsafe { load_i8_avx2(query.as_ptr()) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let row = padded::<i8, 16>(row, at, len);
-            // SAFETY: as above.
-            let row = unsafe { load_i8_avx2(row.as_ptr()) };
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(q, row));
-        }
+        let (a, b) = (padded::<i8, 16>(a, at, len), padded::<i8, 16>(b, at, len));
+        // SAFETY: both arrays have 16 elements.
+        let (a, b) = unsafe { (load_i8_avx2(a.as_ptr()), load_i8_avx2(b.as_ptr())) };
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
     }
-    sums.map(|sum| fold_i32_avx2(sum))
+    fold_i32_avx2(sum)
 }
 
 /// Sixteen bytes, widened to 16 bits each.
@@ -156,113 +132,85 @@ fn fold_i32_avx2(eight: __m256i) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
 }
 
-/// `dpbusd` multiplies unsigned by signed bytes and adds four products into 32 bits, without saturation. The row is made
-/// unsigned by adding 128 (flipping its top bit), and `128 * query`, summed beside, is taken off again at the end. All of it
+/// `dpbusd` multiplies unsigned by signed bytes and adds four products into 32 bits, without saturation. `a` is made
+/// unsigned by adding 128 (flipping its top bit), and `128 * b`, summed beside, is taken off again at the end. All of it
 /// is arithmetic modulo 2^32, so an intermediate wrap is harmless.
 #[target_feature(enable = "avx2,avxvnni")]
-fn sum_i8_avx2_vnni<const N: usize>(query: &[i8], rows: [&[i8]; N]) -> [i32; N] {
-    let len = common_len(query, &rows);
+fn sum_i8_avx2_vnni(a: &[i8], b: &[i8]) -> i32 {
+    let len = a.len().min(b.len());
     let flip = _mm256_set1_epi8(i8::MIN);
-    let mut excess = _mm256_setzero_si256();
-    let mut sums = [_mm256_setzero_si256(); N];
+    let (mut sum, mut excess) = (_mm256_setzero_si256(), _mm256_setzero_si256());
     let mut at = 0;
     while at + 32 <= len {
-        // SAFETY: `at + 32 <= len`, and no slice is shorter than `len`; the load needs no alignment.
-        let q = unsafe { _mm256_loadu_si256(query.as_ptr().add(at).cast()) };
-        excess = _mm256_dpbusd_avx_epi32(excess, flip, q);
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { _mm256_loadu_si256(row.as_ptr().add(at).cast()) };
-            *sum = _mm256_dpbusd_avx_epi32(*sum, _mm256_xor_si256(row, flip), q);
-        }
+        // SAFETY: `at + 32 <= len`, and neither slice is shorter than `len`; the loads need no alignment.
+        let (a, b) = unsafe { (_mm256_loadu_si256(a.as_ptr().add(at).cast()), _mm256_loadu_si256(b.as_ptr().add(at).cast())) };
+        sum = _mm256_dpbusd_avx_epi32(sum, _mm256_xor_si256(a, flip), b);
+        excess = _mm256_dpbusd_avx_epi32(excess, flip, b);
         at += 32;
     }
     if at < len {
-        let query = padded::<i8, 32>(query, at, len);
-        // SAFETY: the array has 32 elements; the load needs no alignment.
-        let q = unsafe { _mm256_loadu_si256(query.as_ptr().cast()) };
-        excess = _mm256_dpbusd_avx_epi32(excess, flip, q);
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let row = padded::<i8, 32>(row, at, len);
-            // SAFETY: as above.
-            let row = unsafe { _mm256_loadu_si256(row.as_ptr().cast()) };
-            *sum = _mm256_dpbusd_avx_epi32(*sum, _mm256_xor_si256(row, flip), q);
-        }
+        let (a, b) = (padded::<i8, 32>(a, at, len), padded::<i8, 32>(b, at, len));
+        // SAFETY: both arrays have 32 elements; the loads need no alignment.
+        let (a, b) = unsafe { (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast())) };
+        sum = _mm256_dpbusd_avx_epi32(sum, _mm256_xor_si256(a, flip), b);
+        excess = _mm256_dpbusd_avx_epi32(excess, flip, b);
     }
-    sums.map(|sum| fold_i32_avx2(_mm256_sub_epi32(sum, excess)))
+    fold_i32_avx2(_mm256_sub_epi32(sum, excess))
 }
 
 /// As [`sum_avx2`], all sixteen lanes in one register.
 #[target_feature(enable = "avx512f")]
-fn sum_avx512<const SQUARED: bool, const N: usize>(query: &[f32], rows: [&[f32]; N]) -> [f32; N] {
-    let len = common_len(query, &rows);
-    let mut lanes = [_mm512_setzero_ps(); N];
+fn sum_avx512<const SQUARED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let len = a.len().min(b.len());
+    let mut lanes = _mm512_setzero_ps();
     let mut at = 0;
     while at + 16 <= len {
-        // SAFETY: `at + 16 <= len`, and no slice is shorter than `len`; the load needs no alignment.
-        let q = unsafe { _mm512_loadu_ps(query.as_ptr().add(at)) };
-        for (lanes, row) in lanes.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { _mm512_loadu_ps(row.as_ptr().add(at)) };
-            *lanes = step_avx512::<SQUARED>(*lanes, q, row);
-        }
+        // SAFETY: `at + 16 <= len`, and neither slice is shorter than `len`; the loads need no alignment.
+        let (a, b) = unsafe { (_mm512_loadu_ps(a.as_ptr().add(at)), _mm512_loadu_ps(b.as_ptr().add(at))) };
+        lanes = step_avx512::<SQUARED>(lanes, a, b);
         at += 16;
     }
     if at < len {
         let mask = (1_u16 << (len - at)) - 1;
         // SAFETY: the mask has `len - at` bits, fewer than 16, and what it leaves out is not read but zero.
-        let q = unsafe { _mm512_maskz_loadu_ps(mask, query.as_ptr().add(at)) };
-        for (lanes, row) in lanes.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)) };
-            *lanes = step_avx512::<SQUARED>(*lanes, q, row);
-        }
+        let (a, b) =
+            unsafe { (_mm512_maskz_loadu_ps(mask, a.as_ptr().add(at)), _mm512_maskz_loadu_ps(mask, b.as_ptr().add(at))) };
+        lanes = step_avx512::<SQUARED>(lanes, a, b);
     }
-    lanes.map(|lanes| {
-        let high = _mm512_shuffle_f32x4::<0b11_10_11_10>(lanes, lanes);
-        fold_avx2(_mm512_castps512_ps256(_mm512_add_ps(lanes, high)))
-    })
+    let high = _mm512_shuffle_f32x4::<0b11_10_11_10>(lanes, lanes);
+    fold_avx2(_mm512_castps512_ps256(_mm512_add_ps(lanes, high)))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn step_avx512<const SQUARED: bool>(lanes: __m512, query: __m512, row: __m512) -> __m512 {
+fn step_avx512<const SQUARED: bool>(lanes: __m512, a: __m512, b: __m512) -> __m512 {
     if SQUARED {
-        let difference = _mm512_sub_ps(query, row);
+        let difference = _mm512_sub_ps(a, b);
         _mm512_add_ps(lanes, _mm512_mul_ps(difference, difference))
     } else {
-        _mm512_add_ps(lanes, _mm512_mul_ps(query, row))
+        _mm512_add_ps(lanes, _mm512_mul_ps(a, b))
     }
 }
 
 /// As [`sum_i8_avx2`], 32 bytes at a time.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn sum_i8_avx512<const N: usize>(query: &[i8], rows: [&[i8]; N]) -> [i32; N] {
-    let len = common_len(query, &rows);
-    let mut sums = [_mm512_setzero_si512(); N];
+fn sum_i8_avx512(a: &[i8], b: &[i8]) -> i32 {
+    let len = a.len().min(b.len());
+    let mut sum = _mm512_setzero_si512();
     let mut at = 0;
     while at + 32 <= len {
-        // SAFETY: `at + 32 <= len`, and no slice is shorter than `len`.
-        let q = unsafe { load_i8_avx512(query.as_ptr().add(at)) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { load_i8_avx512(row.as_ptr().add(at)) };
-            *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(q, row));
-        }
+        // SAFETY: `at + 32 <= len`, and neither slice is shorter than `len`.
+        let (a, b) = unsafe { (load_i8_avx512(a.as_ptr().add(at)), load_i8_avx512(b.as_ptr().add(at))) };
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
         at += 32;
     }
     if at < len {
-        let query = padded::<i8, 32>(query, at, len);
-        // SAFETY: the array has 32 elements.
-        let q = unsafe { load_i8_avx512(query.as_ptr()) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            let row = padded::<i8, 32>(row, at, len);
-            // SAFETY: as above.
-            let row = unsafe { load_i8_avx512(row.as_ptr()) };
-            *sum = _mm512_add_epi32(*sum, _mm512_madd_epi16(q, row));
-        }
+        let (a, b) = (padded::<i8, 32>(a, at, len), padded::<i8, 32>(b, at, len));
+        // SAFETY: both arrays have 32 elements.
+        let (a, b) = unsafe { (load_i8_avx512(a.as_ptr()), load_i8_avx512(b.as_ptr())) };
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
     }
-    sums.map(|sum| _mm512_reduce_add_epi32(sum))
+    _mm512_reduce_add_epi32(sum)
 }
 
 /// # Safety
@@ -276,33 +224,32 @@ unsafe fn load_i8_avx512(from: *const i8) -> __m512i {
 
 /// As [`sum_i8_avx2_vnni`], 64 bytes at a time.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn sum_i8_avx512_vnni<const N: usize>(query: &[i8], rows: [&[i8]; N]) -> [i32; N] {
-    let len = common_len(query, &rows);
+fn sum_i8_avx512_vnni(a: &[i8], b: &[i8]) -> i32 {
+    let len = a.len().min(b.len());
     let flip = _mm512_set1_epi8(i8::MIN);
-    let mut excess = _mm512_setzero_si512();
-    let mut sums = [_mm512_setzero_si512(); N];
+    let (mut sum, mut excess) = (_mm512_setzero_si512(), _mm512_setzero_si512());
     let mut at = 0;
     while at + 64 <= len {
-        // SAFETY: `at + 64 <= len`, and no slice is shorter than `len`; the load needs no alignment.
-        let q = unsafe { _mm512_loadu_si512(query.as_ptr().add(at).cast()) };
-        excess = _mm512_dpbusd_epi32(excess, flip, q);
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { _mm512_loadu_si512(row.as_ptr().add(at).cast()) };
-            *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(row, flip), q);
-        }
+        // SAFETY: `at + 64 <= len`, and neither slice is shorter than `len`; the loads need no alignment.
+        let (a, b) = unsafe { (_mm512_loadu_si512(a.as_ptr().add(at).cast()), _mm512_loadu_si512(b.as_ptr().add(at).cast())) };
+        sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(a, flip), b);
+        excess = _mm512_dpbusd_epi32(excess, flip, b);
         at += 64;
     }
     if at < len {
         let mask = (1_u64 << (len - at)) - 1;
         // SAFETY: the mask has `len - at` bits, fewer than 64, and what it leaves out is not read but zero.
-        let q = unsafe { _mm512_maskz_loadu_epi8(mask, query.as_ptr().add(at)) };
-        excess = _mm512_dpbusd_epi32(excess, flip, q);
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: as above.
-            let row = unsafe { _mm512_maskz_loadu_epi8(mask, row.as_ptr().add(at)) };
-            *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(row, flip), q);
-        }
+        let (a, b) =
+            unsafe { (_mm512_maskz_loadu_epi8(mask, a.as_ptr().add(at)), _mm512_maskz_loadu_epi8(mask, b.as_ptr().add(at))) };
+        sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(a, flip), b);
+        excess = _mm512_dpbusd_epi32(excess, flip, b);
     }
-    sums.map(|sum| _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, excess)))
+    _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, excess))
+}
+
+/// Asks the cache for the line at `address`, which need not be readable.
+#[inline(always)]
+pub(super) fn prefetch(address: *const u8) {
+    // SAFETY: SSE is part of x86-64, and a prefetch never faults.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
