@@ -191,7 +191,7 @@ async function open({ url, file, name, serverLibrary = null }) {
   byId('open-menu').open = false;
   if (state.opened) steps.begin(['library']);
   try {
-    const opened = await tab.call('open', { url, file, name });
+    const opened = await tab.call('open', { url, file });
     steps.done('library', opened.downloadMs + opened.openMs);
     if (turn === opening) await use(opened, name, serverLibrary);
   } catch (error) {
@@ -208,6 +208,7 @@ async function use(opened, name, serverLibrary) {
   drawLibrary(name);
   const facets = await tab.call('facets');
   if (state.opened !== opened) return;
+  hits.order = facets.map((facet) => facet.field);
   const sample = examples.isSample(opened.info);
   filters.describe(opened.info.schema.fields, facets, sample ? examples.FILTERS : []);
   drawExamples(sample);
@@ -303,10 +304,13 @@ function listen() {
     openAddress(byId('url').value.trim());
   });
   byId('problem-close').addEventListener('click', closeProblem);
-  byId('filter-jump').addEventListener('click', (event) => jump(event, byId('filter')));
-  byId('skip').addEventListener('click', (event) => jump(event, byId('query')));
+  byId('filter-toggle').addEventListener('click', toggleFilterPanel);
+  byId('skip').addEventListener('click', (event) => {
+    event.preventDefault(); // the address holds the search
+    byId('query').focus();
+  });
   addEventListener('keydown', (event) => {
-    const typing = event.target.closest?.('input, textarea, select');
+    const typing = event.target instanceof Element && event.target.closest('input, textarea, select');
     if (event.key !== '/' || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     byId('query').select();
@@ -319,12 +323,11 @@ function listen() {
   acceptDrops(openFile);
 }
 
-/** Links within the page leave the address alone: it holds the search. */
-function jump(event, target) {
-  event.preventDefault();
-  target.scrollIntoView({ behavior: 'smooth' });
-  target.querySelector?.('button, input, select')?.focus({ preventScroll: true });
-  if (target.matches('input')) target.focus();
+/** On a narrow page the filter is folded away until it is asked for. */
+function toggleFilterPanel() {
+  const open = byId('filter').toggleAttribute('data-open');
+  byId('filter-toggle').setAttribute('aria-expanded', String(open));
+  if (open) byId('filter').querySelector('button:not([hidden])')?.focus();
 }
 
 function openAddress(text) {
@@ -348,7 +351,7 @@ async function openFirst() {
     state.libraries = await listLibraries();
   } catch (error) {
     steps.failed('library');
-    tellEmpty('No server here', 'Open a library file: choose it with “Open…”, or drop it anywhere on this page.');
+    tellEmpty('No server here', 'Open a library file: choose it with “Open a file”, or drop it anywhere on this page.');
     return;
   }
   byId('libraries').replaceChildren(...state.libraries.map(({ name }) => el('option', { value: name }, name)));

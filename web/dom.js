@@ -8,8 +8,10 @@ export function byId(id) {
 /**
  * Makes an element. Names of `on` add listeners; `dataset` and properties are set; the rest are attributes.
  * @param {string} tag @param {Record<string, any>} [attributes] @param {...(Node | string | null | undefined | false)} children
+ * @returns {any}
  */
 export function el(tag, attributes = {}, ...children) {
+  /** @type {any} */
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
@@ -18,7 +20,7 @@ export function el(tag, attributes = {}, ...children) {
     else if (name === 'value') element.value = value;
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(.../** @type {any[]} */ (children).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 

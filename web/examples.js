@@ -12,7 +12,6 @@ export const QUERIES = [
   'music that calms people down',
   'what happens while we sleep',
   'a bridge that fell down',
-  'the first computer programmer',
 ];
 
 /** @type {{label: string, filter: object}[]} */

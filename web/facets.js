@@ -18,7 +18,7 @@ const FIXED = { document_type: 'keyword', author: 'keyword', tags: 'keyword' };
 
 /**
  * @param {Record<string, string>} schema  attribute fields and their types
- * @param {object[]} hits                  chunks with metadata and attributes
+ * @param {any[]} hits                  chunks with metadata and attributes
  * @param {number} chunks                  how many there are in all
  * @returns {Facet[]}
  */
@@ -26,7 +26,13 @@ export function summarise(schema, hits, chunks) {
   const attributes = Object.entries(schema).map(([field, type]) => facet(field, type, hits.map((hit) => hit.attributes[field])));
   const fixed = Object.entries(FIXED).map(([field, type]) => facet(field, type, hits.map((hit) => hit.metadata[field])));
   const complete = hits.length === chunks;
-  return [...attributes, ...fixed].filter((found) => found.distinct > 0).map((found) => ({ ...found, complete }));
+  const all = [...attributes, ...fixed].filter((found) => found.distinct > 0).map((found) => ({ ...found, complete }));
+  return all.sort((a, b) => weight(a) - weight(b));
+}
+
+/** Names before numbers, few values before many: what people look for first. */
+function weight({ type, distinct }) {
+  return distinct + (type === 'keyword' || type === 'boolean' ? 0 : 100_000);
 }
 
 function facet(field, type, rows) {

@@ -163,6 +163,7 @@ export class FilterPanel {
     if (document.activeElement === document.body) byId('filter-facets').querySelector(selector)?.focus();
   }
 
+  /** @param {import('./facets.js').Facet} facet */
   #rangeGroup({ field, min, max }) {
     const bound = (operator, name, placeholder) => {
       const row = (this.#rows ?? []).find((one) => one.field === field && one.operator === operator);
@@ -212,7 +213,7 @@ export class FilterPanel {
     if (row.operator === '$exists') return select('Value', [['true', 'yes'], ['false', 'no']], String(row.value ?? true), read);
     if (type === 'boolean') return select('Value', [['', '…'], ['true', 'true'], ['false', 'false']], showValue(row.value), read);
     const number = (type === 'integer' || type === 'float') && !takesList(row.operator);
-    const known = this.#facets.find((facet) => facet.field === row.field)?.values ?? [];
+    const known = number ? [] : (this.#facets.find((facet) => facet.field === row.field)?.values ?? []);
     const list = `values-${row.field}`;
     const placeholder = takesList(row.operator) ? 'one, two' : type === 'timestamp' ? '2020-01-31' : 'value';
     const input = el('input', {

@@ -2,18 +2,19 @@
 
 import { bits } from './compare.js';
 import { byId, el, icon } from './dom.js';
-import { label } from './format.js';
+import { label, year } from './format.js';
 import { marked, stems } from './words.js';
 
 /** Attributes that stand in the first line of a hit; the others are shown when it is opened. */
 const CHIPS_SHOWN = 5;
 
 export class Hits {
+  /** Fields in the order in which they are worth showing. @type {string[]} */ order = [];
   #onChip;
   #open = new Set();
   /** @type {any} */ #answer = null;
   /** @type {any} */ #other = null;
-  /** @type {HTMLElement} */ #list = byId('hits');
+  #list = byId('hits');
 
   /** @param {(field: string, value: any) => void} onChip  a value was clicked, to be filtered by */
   constructor(onChip) {
@@ -23,13 +24,13 @@ export class Hits {
 
   /** @param {any} answer @param {string} query */
   draw(answer, query) {
-    const active = this.#list.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
+    const active = this.#list.querySelector('.hit-title:focus')?.dataset.id;
     this.#answer = answer;
     this.#other = null;
     const wanted = stems(query);
     const full = scale(answer);
     this.#list.replaceChildren(...answer.hits.map((hit, at) => this.#hit(hit, at, wanted, full(hit))));
-    if (active) [...this.#titles()].find((title) => title.dataset.id === active)?.focus();
+    if (active) this.#titles().find((title) => title.dataset.id === active)?.focus();
   }
 
   /** Tells of the other side's scores, in the details of each hit. */
@@ -48,8 +49,9 @@ export class Hits {
     this.#titles()[0]?.focus();
   }
 
+  /** @returns {HTMLElement[]} */
   #titles() {
-    return this.#list.querySelectorAll('.hit-title');
+    return [...this.#list.querySelectorAll('.hit-title')];
   }
 
   #hit(hit, at, wanted, fraction) {
@@ -87,10 +89,10 @@ export class Hits {
 
   #chips(hit) {
     const { document_type, tags = [] } = hit.metadata ?? {};
-    const plain = Object.entries(hit.attributes ?? {}).filter(([, value]) => !Array.isArray(value) && String(value).length <= 40);
-    const fields = [...plain, ...(document_type ? [['document_type', document_type]] : [])].slice(0, CHIPS_SHOWN);
-    const short = (field, value) => (typeof value === 'string' ? value : `${field.replaceAll('_', ' ')} ${value}`);
-    return [...fields.map(([field, value]) => this.#chip(field, value, short(field, value))), ...tags.map((tag) => this.#chip('tags', tag, `#${tag}`))];
+    const all = Object.entries({ ...hit.attributes, ...(document_type && { document_type }) });
+    const plain = all.filter(([, value]) => !Array.isArray(value) && String(value).length <= 40);
+    const fields = plain.sort(([a], [b]) => this.order.indexOf(a) - this.order.indexOf(b)).slice(0, CHIPS_SHOWN);
+    return [...fields.map(([field, value]) => this.#chip(field, value, chipText(field, value))), ...tags.map((tag) => this.#chip('tags', tag, `#${tag}`))];
   }
 
   #chip(field, value, text) {
@@ -105,29 +107,41 @@ export class Hits {
     const other = this.#other?.hits.find((candidate) => candidate.id === hit.id);
     const float = (value) => [String(value), el('span', { class: 'bits', title: 'The 32 bits of the number' }, bits(value))];
     const same = other && (other.score === hit.score ? 'the same bits on the other side' : `the other side says ${other.score}`);
+    /** @type {[string, any[]][]} */
     const pairs = [
       ['Score', [...float(hit.score), same && el('span', { class: 'aside' }, same)]],
       [`Distance (${this.#answer.metric})`, float(hit.distance)],
       ['Passage', [el('code', {}, hit.id)]],
       ['Document', [el('code', {}, hit.document_id)]],
-      ...Object.entries({ ...hit.metadata, title: undefined, tags: undefined }).map(([name, value]) => [label(name), [value && String(value)]]),
-      ...Object.entries(hit.attributes ?? {}).map(([name, value]) => [label(name), [[value].flat().join(', ')]]),
+      ...Object.entries({ ...hit.metadata, title: '', tags: '', ...hit.attributes }).map(plainPair),
     ];
-    const known = pairs.filter(([, values]) => values[0] !== undefined && values[0] !== '');
+    const known = pairs.filter(([, values]) => values[0] !== '');
     const rows = known.map(([name, values]) => el('div', {}, el('dt', {}, name), el('dd', {}, ...values)));
     item.querySelector('.hit-detail').replaceChildren(el('dl', {}, ...rows));
   }
 
   /** Arrows walk through the hits; Escape goes back to the question. */
   #move(event) {
-    const titles = [...this.#titles()];
-    const at = titles.findIndex((title) => title.closest('.hit').contains(event.target));
+    const titles = this.#titles();
+    const at = titles.findIndex((title) => title.closest('.hit')?.contains(event.target));
     const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: titles.length - 1 }[event.key];
     if (event.key !== 'Escape' && next === undefined) return;
     event.preventDefault();
     if (event.key === 'Escape' || next < 0) byId('query').focus();
     else titles[Math.min(next, titles.length - 1)].focus();
   }
+}
+
+/** @returns {[string, any[]]} */
+function plainPair([name, value]) {
+  return [label(name), [[value].flat().join(', ')]];
+}
+
+/** What a chip says: words stand for themselves, numbers need their field. */
+function chipText(field, value) {
+  if (typeof value === 'string') return value;
+  if (field === 'year' && Number.isInteger(value)) return year(value);
+  return `${field.replaceAll('_', ' ')} ${value}`;
 }
 
 /** How long the bars are: cosine has a scale of its own, other metrics are shown between the worst and the best hit. */

@@ -17,7 +17,7 @@ const PLAIN = {
 export class Steps {
   /** @type {Map<string, {item: HTMLElement, state: HTMLElement}>} */ #steps = new Map();
 
-  /** Shows steps that are to be done. @param {(keyof STEPS)[]} names */
+  /** Shows steps that are to be done. @param {string[]} names */
   begin(names) {
     const item = (name) => {
       const state = el('span', { class: 'step-state' }, '…');

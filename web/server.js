@@ -2,6 +2,7 @@
 
 /** The server refused or failed: a problem document, or no answer at all (`offline`). */
 export class ServerError extends Error {
+  /** @param {string} message @param {{code?: string, field?: string, status?: number, offline?: boolean}} [more] */
   constructor(message, { code, field, status, offline = false } = {}) {
     super(message);
     Object.assign(this, { name: 'ServerError', code, field, status, offline });

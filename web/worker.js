@@ -30,7 +30,7 @@ async function modelBytes(url, refresh) {
   const kept = refresh ? undefined : await cache?.match(url);
   if (kept) return { bytes: new Uint8Array(await kept.arrayBuffer()), cached: true };
   const bytes = await download(url, (loaded, total) => progress('model', loaded, total));
-  const response = new Response(bytes, { headers: { 'content-type': 'application/octet-stream' } });
+  const response = new Response(/** @type {any} */ (bytes), { headers: { 'content-type': 'application/octet-stream' } });
   await cache?.put(url, response).catch(() => {}); // a full disk costs a download, nothing else
   return { bytes, cached: false };
 }
@@ -51,9 +51,9 @@ function anyVector() {
   return vector;
 }
 
-function opened(bytes, name) {
+function opened(bytes) {
   const start = performance.now();
-  const next = Library.open(bytes, name);
+  const next = Library.open(bytes, 'the file');
   const openMs = performance.now() - start;
   library?.free();
   library = next;
@@ -78,12 +78,12 @@ const calls = {
   },
 
   /** Opens a library from an address or from a file. The one before stays open if this fails. */
-  async open({ url, file, name }) {
+  async open({ url, file }) {
     await ready;
     const get = () =>
       file ? file.arrayBuffer().then((buffer) => new Uint8Array(buffer)) : download(url, (a, b) => progress('library', a, b));
     const [bytes, downloadMs] = await timed(get);
-    return { ...opened(bytes, name), downloadMs };
+    return { ...opened(bytes), downloadMs };
   },
 
   /** The nearest chunks to a text; `noWords` when the model knows none of its words. */
