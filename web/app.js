@@ -25,6 +25,7 @@ const state = {
   /** @type {string | null} */ serverLibrary: null,
   /** @type {any} */ model: null,
   serverSilentSince: 0,
+  /** Whether the engine, the model and the first library are still on their way. */ starting: true,
   /** @type {any} */ tabAnswer: null,
   /** @type {any} */ serverAnswer: null,
 };
@@ -89,7 +90,7 @@ function begin({ inTab, onServer }) {
 
 function whyNoWords() {
   const made = state.opened.info.metadata.embedding_model;
-  if (!state.model) return 'The language model could not be loaded.';
+  if (!state.model) return state.starting ? 'The language model is still on its way.' : 'The language model could not be loaded.';
   return made ? `Its vectors were made by ${made}; this page has ${state.model.name}.` : 'Its vectors were brought by its user, without a language model.';
 }
 
@@ -189,7 +190,7 @@ async function open({ url, file, name, serverLibrary = null }) {
   const turn = ++opening;
   closeProblem();
   byId('open-menu').open = false;
-  if (state.opened) steps.begin(['library']);
+  if (!state.starting) steps.begin(['library']);
   try {
     const opened = await tab.call('open', { url, file });
     steps.done('library', opened.downloadMs + opened.openMs);
@@ -198,7 +199,7 @@ async function open({ url, file, name, serverLibrary = null }) {
     steps.failed('library');
     if (turn === opening) tellProblem(error, name);
   } finally {
-    if (turn === opening && (state.model || state.opened)) steps.end();
+    if (turn === opening && !state.starting) steps.end();
   }
 }
 
@@ -372,12 +373,15 @@ async function start() {
     (error) => tellProblem(error),
   );
   await Promise.all([engine, loadModel(), openFirst()]);
+  state.starting = false;
   if (state.opened && state.model) {
     if (!modelFits() && state.model.cached) await loadModel(true);
     drawFacts(state.opened, state.model);
     ask();
   }
   steps.end();
+  // Where a keyboard is at hand, typing can begin at once.
+  if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) byId('query').focus();
 }
 
 start();

@@ -182,6 +182,7 @@ export class FilterPanel {
     byId('filter-rows').replaceChildren(...(this.#rows ?? []).map((row, at) => this.#row(row, at)));
     show(byId('filter-rich'), this.#rows === null);
     show(byId('filter-add'), this.#rows !== null);
+    if (this.#rows === null) byId('filter-more').open = true;
   }
 
   #row(row, at) {
