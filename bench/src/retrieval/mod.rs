@@ -1,7 +1,8 @@
 //! How good answers are: a judged collection is imported, asked, and compared with the judgements.
 //!
 //! The way is that of a user: the lines of the corpus go through `vecino import` and are split and embedded as everywhere; a
-//! query is a text. A document is ranked by its best passage.
+//! query is a text. A document is ranked by its best passage. Lines that cannot be imported, such as Cranfield's document without
+//! a text, are left out and counted.
 
 mod collection;
 mod measure;
@@ -135,6 +136,7 @@ fn line(args: &RetrievalArgs, collection: &Collection, measured: &Measured) -> V
         "way": if args.server.is_some() { "rest" } else { "in_process" },
         "queries": collection.queries.len(),
         "documents": measured.import.written,
+        "bad_lines": measured.import.failed,
         "chunks": measured.import.chunks,
         "import_seconds": rounded(measured.import_seconds),
         "query_seconds": rounded(measured.query_seconds),
@@ -167,7 +169,7 @@ fn import(target: &mut dyn Target, library: &str, collection: &Collection) -> Re
     let options = Options {
         library: library.to_owned(),
         on_conflict: OnConflict::Refuse,
-        on_error: OnError::Stop,
+        on_error: OnError::Skip,
         batch_size: 100,
         name,
         created: true,

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::BufReader, path::Path};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use vecino_engine::{distance::Metric, top_k::TopK};
 use vecino_server::{
     commands::{
@@ -28,7 +28,8 @@ impl Whole {
         let mut documents = Vec::new();
         while let Some(line) = lines.next_line()? {
             let content = line.content.unwrap_or_default();
-            let document = Document::read(&content).map_err(|reason| anyhow!("{shown}:{}: {reason}", line.number))?;
+            // What cannot be imported is left out here, too.
+            let Ok(document) = Document::read(&content) else { continue };
             let text = document.text.unwrap_or_default();
             let title = document.metadata.title;
             // A title that was made from the text adds nothing.

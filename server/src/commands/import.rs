@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::{
     feed::{Feed, Halt, Options, Report},
     local::Local,
-    progress::{bar, counted, say},
+    progress::{bar, counted, grouped, say},
     target::{OnConflict, Place, Remote, Target, Wanted},
 };
 use crate::cli::Output;
@@ -129,8 +129,8 @@ fn show(report: &Report, output: Output) -> anyhow::Result<()> {
         say(&format!(
             "{} read, {} skipped as they exist, {} failed; {} made; {:.1} s, {:.0} documents/s",
             counted(report.read, "line"),
-            report.skipped,
-            report.failed,
+            grouped(report.skipped),
+            grouped(report.failed),
             counted(report.chunks, "chunk"),
             report.seconds,
             report.written as f64 / report.seconds.max(1e-9),

@@ -14,7 +14,7 @@ pub(super) fn bar(output: Output, total: Option<u64>) -> ProgressBar {
     let target = if output.quiet || output.json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(total, target);
     let template = match total {
-        Some(_) => "{bar:32} {percent:>3} % of {total_bytes}  {msg}  {eta} left",
+        Some(_) => "{bar:20} {percent:>3} % of {total_bytes}  {msg}  {eta} left",
         None => "{spinner} {bytes}  {msg}  {elapsed}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
