@@ -1,10 +1,13 @@
 //! One binary for all tests that need more than one crate, or the tree itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod cli;
+mod cli_check;
 mod damage;
 mod embedding;
 mod filters;
 mod model;
+mod program;
 mod refusals;
 mod tidy;
 mod tokenizer;
