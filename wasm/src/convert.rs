@@ -1,12 +1,13 @@
 //! JavaScript in, JavaScript out.
 //!
-//! Objects cross as JSON text. An answer is written by the serializer that the server uses and read by the parser that a page
-//! would use on the server's answer, so both are the same object, whatever the numbers in it. A filter comes in the same way;
-//! its depth is limited by the reader, before anything recurses over it. Vectors and files cross as typed arrays, copied once.
+//! Answers become plain objects through serde, with the numbers that a page would read in the server's JSON. A filter comes in
+//! as JSON text: its depth is limited by the reader, before anything recurses over it. Vectors and files cross as typed arrays,
+//! copied once.
 
 use js_sys::{Array, Error as JsError, Float32Array, JSON, Object, Reflect, Uint8Array};
 use serde::Serialize;
 use serde_json::Value as Json;
+use serde_wasm_bindgen::Serializer;
 use vecino_engine::{
     Code, Error, Result,
     blob::AlignedBytes,
@@ -25,13 +26,32 @@ const QUERY_FIELDS: [&str; 5] = ["embedding", "k", "filter", "include", "explain
 /// All that `include` may name.
 const INCLUDE: [&str; 4] = ["text", "metadata", "attributes", "embedding"];
 
+/// The largest whole number up to which JavaScript's numbers are exact.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
 /// Anything serializable, as JavaScript would read its JSON.
 ///
 /// # Errors
 /// An error of JavaScript's own; there is none for what the engine answers.
 pub fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
-    let text = serde_json::to_string(value).map_err(|error| JsError::new(&error.to_string()))?;
-    JSON::parse(&text)
+    let mut json = serde_json::to_value(value).map_err(|error| JsError::new(&error.to_string()))?;
+    round_large_integers(&mut json);
+    Ok(json.serialize(&Serializer::json_compatible())?)
+}
+
+/// Whole numbers that JavaScript cannot hold become the nearest one that it can, as `JSON.parse` would have it.
+fn round_large_integers(json: &mut Json) {
+    match json {
+        Json::Number(number) if number.is_i64() || number.is_u64() => {
+            let magnitude = number.as_i64().map_or(u64::MAX, i64::unsigned_abs);
+            if magnitude > MAX_SAFE_INTEGER {
+                *json = number.as_f64().map_or(Json::Null, Json::from);
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(round_large_integers),
+        Json::Object(fields) => fields.values_mut().for_each(round_large_integers),
+        _ => {}
+    }
 }
 
 /// The engine's error as an `Error` named `VecinoError`, with `code` and, where they exist, `field`, `expected`, `received`.
