@@ -110,3 +110,30 @@ fn what_was_never_acknowledged_is_cut_off() {
     assert!(!left_over.exists());
     server.post("/v1/libraries/words/documents/batch", &batch()).ok();
 }
+
+/// A log that leads to a device on which there is never room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_said_and_reading_goes_on() {
+    let folder = tempdir().unwrap();
+    with_words(folder.path()).stop();
+    let server = Server::start(folder.path());
+    let before = (server.contents(), answers(&server));
+    let name = files(folder.path()).into_keys().find(|name| name.ends_with(".log")).unwrap();
+    let (log, aside) = (folder.path().join(&name), folder.path().join("aside"));
+    std::fs::rename(&log, &aside).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    let document = json!({"metadata": {"title": "T"}, "text": "some words"});
+    for _ in 0..2 {
+        let reply = server.post("/v1/libraries/words/documents", &document);
+        let detail = reply.problem(507, "storage")["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("the disk is full") && detail.contains(&name), "{detail}");
+    }
+    server.post("/v1/snapshots", &Value::Null).problem(507, "storage");
+    assert!((server.contents(), answers(&server)) == before, "a write that failed shows");
+    assert_eq!(server.stop().code(), Some(1), "an end that is not in order");
+    std::fs::rename(&aside, &log).unwrap();
+    let server = Server::start(folder.path());
+    assert!((server.contents(), answers(&server)) == before);
+    server.post("/v1/libraries/words/documents", &document).ok();
+}

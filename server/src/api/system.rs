@@ -71,7 +71,8 @@ async fn list_limits(State(app): State<App>) -> Json<LimitList> {
 }
 
 /// Writes snapshots of all libraries that have changed, and shortens the log. The next start is faster then.
-#[utoipa::path(post, path = "/v1/snapshots", tag = "system", responses((status = 200, description = "As asked.", body = SnapshotsWritten), Failures))]
+#[utoipa::path(post, path = "/v1/snapshots", tag = "system",
+    responses((status = 200, description = "As asked.", body = SnapshotsWritten), Failures))]
 async fn write_snapshots(State(app): State<App>) -> Answer<Json<SnapshotsWritten>> {
     let done = blocking(&app, crate::service::Service::checkpoint).await?;
     Ok(Json(SnapshotsWritten { seq: done.seq, written: done.written }))
