@@ -73,10 +73,10 @@ impl Cli {
         let output = self.output;
         let result = match self.command {
             Command::Serve(args) => serve::run(&args, output),
-            Command::Import(args) => import::run(args, output),
-            Command::Export(args) => export::run(args, output),
-            Command::Query(args) => query::run(args, output),
-            Command::Check(args) => check::run(args, output),
+            Command::Import(args) => import::run(&args, output),
+            Command::Export(args) => export::run(&args, output),
+            Command::Query(args) => query::run(&args, output),
+            Command::Check(args) => check::run(&args, output),
         };
         result.unwrap_or_else(|error| {
             eprintln!("vecino: {error:#}");

@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod api;
+mod cli;
+mod cli_check;
 mod crash_server;
 mod damage;
 mod damage_server;
 mod embedding;
 mod filters;
 mod model;
+mod program;
 mod refusals;
 mod tidy;
 mod tokenizer;

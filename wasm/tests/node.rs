@@ -1,7 +1,6 @@
-//! Placeholder.
-use wasm_bindgen_test::wasm_bindgen_test;
+//! The module in Node.js.
 
-#[wasm_bindgen_test]
-fn adds() {
-    assert_eq!(vecino_wasm::add(1, 2), 3);
-}
+#![cfg(target_arch = "wasm32")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cases;

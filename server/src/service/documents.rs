@@ -16,14 +16,7 @@ use vecino_engine::{
     view::DocumentView,
 };
 
-use super::{
-    Listed, Page, Service,
-    chunks::NewChunk,
-    embedding::Waiting,
-    known,
-    libraries::Deleted,
-    split::{SplitOptions, split},
-};
+use super::{Listed, Page, Service, chunks::NewChunk, embedding::Waiting, known, libraries::Deleted, split::split};
 
 /// A document to be written.
 #[derive(Clone, Debug)]
@@ -231,7 +224,7 @@ impl Service {
         if chars > MAX_DOCUMENT_CHARS {
             return Err(Error::limit("characters of the text of a document", MAX_DOCUMENT_CHARS, chars).field("text"));
         }
-        let passages = split(text, &SplitOptions::default(), &|text| self.embedder.count_tokens(text));
+        let passages = split(text, &self.split, &|text| self.embedder.count_tokens(text));
         let passages = passages.map_err(|error| Error::new(Code::InvalidValue, error.to_string()).field("text"))?;
         Ok(passages.into_iter().filter_map(|passage| text.get(passage.range).map(str::to_owned)).collect())
     }

@@ -26,8 +26,8 @@ struct Place {
 }
 
 impl Waiting {
-    /// Adds the text of a chunk, with its document's [title](Service::title): with it, it is found better. One that is empty or too long is left
-    /// out: the plan refuses it.
+    /// Adds the text of a chunk, with its document's [title](Service::title): with it, it is found better. One that is empty or
+    /// too long is left out: the plan refuses it.
     pub(super) fn add(&mut self, document: usize, chunk: usize, field: String, title: Option<&str>, text: &str) {
         if text.trim().is_empty() || (text.len() > MAX_CHUNK_CHARS && text.chars().count() > MAX_CHUNK_CHARS) {
             return;

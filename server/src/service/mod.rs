@@ -22,6 +22,7 @@ use vecino_engine::{
     state::State,
 };
 
+use self::split::SplitOptions;
 use crate::{
     embed::Embedder,
     host::{RayonPool, SystemHost},
@@ -36,6 +37,7 @@ pub struct Service {
     embedder: Box<dyn Embedder>,
     host: SystemHost,
     pool: RayonPool,
+    split: SplitOptions,
 }
 
 /// The part of a listing that is wanted.
@@ -63,7 +65,14 @@ impl Service {
     /// As [`vecino_engine::journal::Journal::open`].
     pub fn open(storage: FileStorage, embedder: Box<dyn Embedder>, checkpoint_every: u64) -> Result<(Self, Recovery)> {
         let (store, recovery) = Store::open(storage, checkpoint_every)?;
-        Ok((Self { store, embedder, host: SystemHost, pool: RayonPool }, recovery))
+        Ok((Self { store, embedder, host: SystemHost, pool: RayonPool, split: SplitOptions::default() }, recovery))
+    }
+
+    /// Makes passages of another size than usual.
+    #[must_use]
+    pub fn with_split(mut self, split: SplitOptions) -> Self {
+        self.split = split;
+        self
     }
 
     /// A new id.

@@ -8,9 +8,9 @@ mod tests;
 
 pub use files::FileStorage;
 
-use std::{io, path::Path};
+use std::{fs::File, io, path::Path};
 
-use vecino_engine::{Code, Error};
+use vecino_engine::{Code, Error, Result, blob::Blob};
 
 /// Stands in the message of every error that a full disk causes.
 const DISK_FULL: &str = "the disk is full";
@@ -18,6 +18,15 @@ const DISK_FULL: &str = "the disk is full";
 /// Whether an error of the storage, or one that it left behind, comes from a full disk.
 pub fn is_full(error: &Error) -> bool {
     error.code == Code::Storage && error.detail.contains(DISK_FULL)
+}
+
+/// Maps a single file, such as a snapshot that somebody was given. It must stay as it is while it is in use.
+///
+/// # Errors
+/// [`Code::Storage`].
+pub fn map_file(path: &Path) -> Result<Blob> {
+    let file = File::open(path).map_err(|error| failed("cannot open", path, &error))?;
+    mmap::map(&file).map_err(|error| failed("cannot read", path, &error))
 }
 
 /// An error of the operating system, with what was tried and on what.

@@ -8,35 +8,18 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::OnceLock,
 };
 
 use serde_json::{Value, json};
 
-/// The program, built once.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let own = std::env::current_exe().unwrap();
-        let folder = own.parent().and_then(Path::parent).unwrap();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package=vecino-server", "--bin=vecino"]);
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        assert!(build.status().unwrap().success(), "the server cannot be built");
-        folder.join(format!("vecino{}", std::env::consts::EXE_SUFFIX))
-    })
-}
+use crate::program::vecino;
 
 fn serve(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program());
+    let mut command = vecino();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder).args(arguments);
-    command.env_remove("VECINO_DATA_DIR").env_remove("VECINO_LISTEN").env_remove("VECINO_LOG");
+    command.env_remove("VECINO_LOG");
     command
 }
 

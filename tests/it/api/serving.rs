@@ -7,6 +7,7 @@ use tempfile::tempdir;
 use vecino_engine::snapshot;
 
 use super::{Server, outcome, refused, with_words};
+use crate::program::vecino;
 
 #[test]
 fn the_api_describes_itself() {
@@ -173,7 +174,7 @@ fn a_start_that_cannot_be_says_why() {
     let other = tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut command = std::process::Command::new(super::program());
+    let mut command = vecino();
     let (code, why) = outcome(command.args(["serve", "--listen", &address, "--data-dir"]).arg(other.path()));
     assert!(code == Some(1) && why.contains("in use") && why.lines().count() == 1, "{why}");
 

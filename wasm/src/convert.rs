@@ -1,0 +1,213 @@
+//! JavaScript in, JavaScript out.
+//!
+//! Objects cross as JSON text. An answer is written by the serializer that the server uses and read by the parser that a page
+//! would use on the server's answer, so both are the same object, whatever the numbers in it. A filter comes in the same way;
+//! its depth is limited by the reader, before anything recurses over it. Vectors and files cross as typed arrays, copied once.
+
+use js_sys::{Array, Error as JsError, Float32Array, JSON, Object, Reflect, Uint8Array};
+use serde::Serialize;
+use serde_json::Value as Json;
+use vecino_engine::{
+    Code, Error, Result,
+    blob::AlignedBytes,
+    filter::Filter,
+    model::limits::MAX_DIMENSION,
+    query::{Include, Query},
+};
+use wasm_bindgen::{JsCast, JsValue};
+
+/// Hits of a query that names no `k`.
+const DEFAULT_K: usize = 10;
+
+/// All that a query may say.
+const QUERY_FIELDS: [&str; 5] = ["embedding", "k", "filter", "include", "explain"];
+
+/// All that `include` may name.
+const INCLUDE: [&str; 4] = ["text", "metadata", "attributes", "embedding"];
+
+/// Anything serializable, as JavaScript would read its JSON.
+///
+/// # Errors
+/// An error of JavaScript's own; there is none for what the engine answers.
+pub fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
+    let text = serde_json::to_string(value).map_err(|error| JsError::new(&error.to_string()))?;
+    JSON::parse(&text)
+}
+
+/// The engine's error as an `Error` named `VecinoError`, with `code` and, where they exist, `field`, `expected`, `received`.
+pub fn to_js_error(error: &Error) -> JsValue {
+    let js = JsError::new(&error.detail);
+    js.set_name("VecinoError");
+    // Setting a property of an object that was just made cannot fail.
+    let set = |name: &str, value: JsValue| drop(Reflect::set(&js, &name.into(), &value));
+    set("code", error.code.as_str().into());
+    if let Some(field) = &error.field {
+        set("field", field.into());
+    }
+    for (name, number) in [("expected", &error.expected), ("received", &error.received)] {
+        if let Some(value) = number.as_ref().and_then(|number| to_js(number).ok()) {
+            set(name, value);
+        }
+    }
+    js.into()
+}
+
+/// Runs a call, and turns the engine's error into JavaScript's.
+pub(crate) fn call<T>(body: impl FnOnce() -> Result<T>) -> Result<T, JsValue> {
+    body().map_err(|error| to_js_error(&error))
+}
+
+/// Reads a query; everything but the vector may be left out.
+pub(crate) fn query(js: &JsValue) -> Result<Query> {
+    check_keys(js)?;
+    let explain = property(js, "explain")?;
+    Ok(Query {
+        embedding: vector(&property(js, "embedding")?).map_err(|error| error.within("embedding"))?,
+        k: k(&property(js, "k")?).map_err(|error| error.within("k"))?,
+        filter: filter(&property(js, "filter")?)?,
+        include: include(&property(js, "include")?).map_err(|error| error.within("include"))?,
+        explain: match explain.as_bool() {
+            Some(explain) => explain,
+            None if absent(&explain) => false,
+            None => return Err(wrong("boolean", &explain).within("explain")),
+        },
+    })
+}
+
+fn check_keys(js: &JsValue) -> Result<()> {
+    if !js.is_object() || Array::is_array(js) {
+        return Err(wrong("object", js).field("query"));
+    }
+    for key in Object::keys(js.unchecked_ref::<Object>()).iter() {
+        let key = key.as_string().unwrap_or_default();
+        if !QUERY_FIELDS.contains(&key.as_str()) {
+            let known = QUERY_FIELDS.join(", ");
+            let shown: String = key.chars().take(128).collect();
+            let detail = format!("a query has no field '{shown}'; it has {known}");
+            return Err(Error::new(Code::UnknownField, detail).field(shown));
+        }
+    }
+    Ok(())
+}
+
+/// A property, undefined when there is none. Only a getter that throws can fail.
+fn property(js: &JsValue, name: &str) -> Result<JsValue> {
+    Reflect::get(js, &name.into()).map_err(|_| Error::new(Code::InvalidValue, "the property cannot be read").field(name))
+}
+
+fn absent(js: &JsValue) -> bool {
+    js.is_undefined() || js.is_null()
+}
+
+fn wrong(expected: &str, js: &JsValue) -> Error {
+    let received = match js {
+        js if js.is_null() => "null".to_owned(),
+        js if Array::is_array(js) => "list".to_owned(),
+        js => js.js_typeof().as_string().unwrap_or_default(),
+    };
+    Error::new(Code::WrongType, format!("expected {expected}, received {received}")).numbers(expected, received)
+}
+
+/// A vector from a `Float32Array` or a list of numbers. Each is rounded to 32 bits, as the server does it.
+fn vector(js: &JsValue) -> Result<Vec<f32>> {
+    if let Some(typed) = js.dyn_ref::<Float32Array>() {
+        check_length(typed.length())?;
+        return Ok(typed.to_vec());
+    }
+    let Some(list) = js.dyn_ref::<Array>() else { return Err(wrong("Float32Array or list of numbers", js)) };
+    check_length(list.length())?;
+    let number = |(at, item): (usize, JsValue)| match item.as_f64() {
+        Some(number) => Ok(number as f32),
+        None => Err(wrong("number", &item).field(format!("[{at}]"))),
+    };
+    list.iter().enumerate().map(number).collect()
+}
+
+fn check_length(length: u32) -> Result<()> {
+    if length as usize > MAX_DIMENSION {
+        return Err(Error::limit("dimensions of a vector", MAX_DIMENSION, length as usize));
+    }
+    Ok(())
+}
+
+fn k(js: &JsValue) -> Result<usize> {
+    match js.as_f64() {
+        // The engine refuses what is too large; the cast saturates.
+        Some(k) if k >= 0.0 && k.fract() == 0.0 => Ok(k as usize),
+        Some(k) => Err(Error::new(Code::InvalidValue, format!("k is a whole number from 1, received {k}"))),
+        None if absent(js) => Ok(DEFAULT_K),
+        None => Err(wrong("number", js)),
+    }
+}
+
+fn filter(js: &JsValue) -> Result<Option<Filter>> {
+    if absent(js) {
+        return Ok(None);
+    }
+    let no_json = |why: String| Error::new(Code::InvalidValue, format!("the filter is no JSON: {why}")).field("filter");
+    // Text for an object, undefined for a function or a symbol; cycles and big integers throw.
+    let text = JSON::stringify(js).ok().and_then(|text| text.as_string());
+    let text = text.ok_or_else(|| no_json("it has a cycle, or a value that JSON does not know".to_owned()))?;
+    let json: Json = serde_json::from_str(&text).map_err(|error| no_json(error.to_string()))?;
+    Filter::from_json(&json).map(Some)
+}
+
+fn include(js: &JsValue) -> Result<Include> {
+    if absent(js) {
+        return Ok(Include::default());
+    }
+    let Some(list) = js.dyn_ref::<Array>() else { return Err(wrong("list of strings", js)) };
+    let mut include = Include { text: false, metadata: false, attributes: false, embedding: false };
+    for (at, item) in (0..list.length()).map(|at| (at, list.get(at))) {
+        match item.as_string().as_deref() {
+            Some("text") => include.text = true,
+            Some("metadata") => include.metadata = true,
+            Some("attributes") => include.attributes = true,
+            Some("embedding") => include.embedding = true,
+            Some(other) => {
+                let shown: String = other.chars().take(128).collect();
+                let detail = format!("there is nothing named '{shown}' to include; there is {}", INCLUDE.join(", "));
+                return Err(Error::new(Code::InvalidValue, detail).field(format!("[{at}]")).numbers(INCLUDE.to_vec(), shown));
+            }
+            None => return Err(wrong("string", &item).field(format!("[{at}]"))),
+        }
+    }
+    Ok(include)
+}
+
+/// A string, nothing else.
+pub(crate) fn text(js: &JsValue, name: &str) -> Result<String> {
+    js.as_string().ok_or_else(|| wrong("string", js).field(name))
+}
+
+fn byte_array<'a>(js: &'a JsValue, name: &str) -> Result<&'a Uint8Array> {
+    js.dyn_ref::<Uint8Array>().ok_or_else(|| wrong("Uint8Array", js).field(name))
+}
+
+/// A file's bytes, copied once, aligned so that the engine uses them in place.
+pub(crate) fn aligned(js: &JsValue, name: &str) -> Result<AlignedBytes> {
+    let array = byte_array(js, name)?;
+    check_room(array.length() as usize, name)?;
+    let mut bytes = AlignedBytes::zeroed(array.length() as usize);
+    array.copy_to(bytes.as_mut_slice());
+    Ok(bytes)
+}
+
+/// A file's bytes, copied once.
+pub(crate) fn bytes(js: &JsValue, name: &str) -> Result<Vec<u8>> {
+    let array = byte_array(js, name)?;
+    check_room(array.length() as usize, name)?;
+    Ok(array.to_vec())
+}
+
+/// Memory is asked for and given back at once: a refusal here is an error, a refusal later would end the module.
+fn check_room(wanted: usize, name: &str) -> Result<()> {
+    let mut room = Vec::<u8>::new();
+    let asked = room.try_reserve_exact(wanted.saturating_add(4096));
+    // Else the compiler leaves out an allocation that nobody uses.
+    std::hint::black_box(&mut room);
+    asked.map_err(|_| {
+        let detail = format!("there is no room for {wanted} bytes in this tab's memory");
+        Error::new(Code::LimitExceeded, detail).field(name)
+    })
+}
