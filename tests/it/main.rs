@@ -1,9 +1,12 @@
 //! One binary for all tests that need more than one crate, or the tree itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod api;
 mod cli;
 mod cli_check;
+mod crash_server;
 mod damage;
+mod damage_server;
 mod embedding;
 mod filters;
 mod model;

@@ -9,7 +9,7 @@ use vecino_engine::view::ChunkView;
 use super::{
     App, blocking,
     extract::{Body, Params, Path},
-    input::{ChunkChange, ChunkInput, read_chunks},
+    input::{ChunkChange, ChunkInput, objects, read_chunks},
     page::{ChunkPageParams, cursor},
     problem::Answer,
     responses::{Conflicts, Failures, NotFound, Refused, Unreadable},
@@ -32,6 +32,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct ChunksInput {
     /// The chunks in order.
+    #[serde(deserialize_with = "objects")]
     chunks: Vec<ChunkInput>,
 }
 
@@ -59,7 +60,7 @@ struct ChunkParams {
 #[utoipa::path(get, path = "/v1/libraries/{library}/documents/{document}/chunks", tag = "chunks",
     params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id."),
         ChunkPageParams),
-    responses((status = 200, body = ChunkList), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = ChunkList), Refused, NotFound, Failures))]
 async fn list_document_chunks(
     State(app): State<App>,
     Path((library, document)): Path<(String, String)>,
@@ -74,7 +75,7 @@ async fn list_document_chunks(
 /// Adds chunks to a document, all or none. Those without an `embedding` are embedded, with the title before the text.
 #[utoipa::path(post, path = "/v1/libraries/{library}/documents/{document}/chunks", tag = "chunks", request_body = ChunksInput,
     params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
-    responses((status = 201, body = ChunksWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
+    responses((status = 201, description = "It is written.", body = ChunksWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn add_chunks(
     State(app): State<App>,
     Path((library, document)): Path<(String, String)>,
@@ -88,7 +89,7 @@ async fn add_chunks(
 /// Lists the chunks of a library, in the order of their ids.
 #[utoipa::path(get, path = "/v1/libraries/{library}/chunks", tag = "chunks",
     params(("library" = String, Path, description = "Id or name."), ChunkPageParams),
-    responses((status = 200, body = ChunkList), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = ChunkList), Refused, NotFound, Failures))]
 async fn list_chunks(
     State(app): State<App>,
     Path(library): Path<String>,
@@ -102,7 +103,7 @@ async fn list_chunks(
 /// Tells of a chunk.
 #[utoipa::path(get, path = "/v1/libraries/{library}/chunks/{chunk}", tag = "chunks",
     params(("library" = String, Path, description = "Id or name."), ("chunk" = String, Path, description = "Its id."), ChunkParams),
-    responses((status = 200, body = ChunkView), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = ChunkView), Refused, NotFound, Failures))]
 async fn get_chunk(
     State(app): State<App>,
     Path((library, chunk)): Path<(String, String)>,
@@ -114,7 +115,7 @@ async fn get_chunk(
 /// Changes a chunk. Another text without an `embedding` is embedded.
 #[utoipa::path(patch, path = "/v1/libraries/{library}/chunks/{chunk}", tag = "chunks", request_body = ChunkChange,
     params(("library" = String, Path, description = "Id or name."), ("chunk" = String, Path, description = "Its id.")),
-    responses((status = 200, body = ChunkUpdated), Refused, Unreadable, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = ChunkUpdated), Refused, Unreadable, NotFound, Failures))]
 async fn update_chunk(
     State(app): State<App>,
     Path((library, chunk)): Path<(String, String)>,
@@ -127,7 +128,7 @@ async fn update_chunk(
 /// Deletes a chunk.
 #[utoipa::path(delete, path = "/v1/libraries/{library}/chunks/{chunk}", tag = "chunks",
     params(("library" = String, Path, description = "Id or name."), ("chunk" = String, Path, description = "Its id.")),
-    responses((status = 200, body = Deleted), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Failures))]
 async fn delete_chunk(State(app): State<App>, Path((library, chunk)): Path<(String, String)>) -> Answer<Json<Deleted>> {
     Ok(Json(blocking(&app, move |service| service.delete_chunk(&library, &chunk)).await?))
 }

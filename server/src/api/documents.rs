@@ -9,7 +9,7 @@ use vecino_engine::{Code, Error, command::OnConflict, view::DocumentView};
 use super::{
     App, blocking,
     extract::{Body, Params, Path},
-    input::{Conflict, DocumentChange, DocumentInput},
+    input::{Conflict, DocumentChange, DocumentInput, objects},
     page::{PageParams, cursor},
     problem::Answer,
     responses::{Conflicts, Failures, NotFound, Refused, Unreadable},
@@ -44,6 +44,7 @@ struct ConflictParams {
 #[serde(deny_unknown_fields)]
 struct BatchInput {
     /// Up to 1,000 documents.
+    #[serde(deserialize_with = "objects")]
     documents: Vec<DocumentInput>,
     /// What to do with those that exist already: `refuse` (all, with 409) unless told, `skip` or `replace`.
     #[serde(default)]
@@ -63,7 +64,7 @@ struct DocumentList {
 /// Lists the documents of a library.
 #[utoipa::path(get, path = "/v1/libraries/{library}/documents", tag = "documents",
     params(("library" = String, Path, description = "Id or name."), PageParams),
-    responses((status = 200, body = DocumentList), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = DocumentList), Refused, NotFound, Failures))]
 async fn list_documents(
     State(app): State<App>,
     Path(library): Path<String>,
@@ -80,7 +81,7 @@ async fn list_documents(
 /// those without an `embedding` are embedded.
 #[utoipa::path(post, path = "/v1/libraries/{library}/documents", tag = "documents", request_body = DocumentInput,
     params(("library" = String, Path, description = "Id or name."), ConflictParams),
-    responses((status = 201, body = DocumentWritten),
+    responses((status = 201, description = "It is written.", body = DocumentWritten),
         (status = 200, description = "It exists already and was kept, as `on_conflict=skip` asked.", body = DocumentWritten),
         Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn add_document(
@@ -97,7 +98,7 @@ async fn add_document(
 /// Adds documents, all or none.
 #[utoipa::path(post, path = "/v1/libraries/{library}/documents/batch", tag = "documents", request_body = BatchInput,
     params(("library" = String, Path, description = "Id or name.")),
-    responses((status = 200, body = BatchWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
+    responses((status = 200, description = "As asked.", body = BatchWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn add_documents(
     State(app): State<App>,
     Path(library): Path<String>,
@@ -114,7 +115,7 @@ async fn add_documents(
 /// Tells of a document.
 #[utoipa::path(get, path = "/v1/libraries/{library}/documents/{document}", tag = "documents",
     params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
-    responses((status = 200, body = DocumentView), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = DocumentView), Refused, NotFound, Failures))]
 async fn get_document(State(app): State<App>, Path((library, document)): Path<(String, String)>) -> Answer<Json<DocumentView>> {
     Ok(Json(blocking(&app, move |service| service.document(&library, &document)).await?))
 }
@@ -143,7 +144,7 @@ async fn put_document(
 /// Its chunks stay as they are: to embed them with another title, write the document anew.
 #[utoipa::path(patch, path = "/v1/libraries/{library}/documents/{document}", tag = "documents", request_body = DocumentChange,
     params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
-    responses((status = 200, body = DocumentUpdated), Refused, Unreadable, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = DocumentUpdated), Refused, Unreadable, NotFound, Failures))]
 async fn update_document(
     State(app): State<App>,
     Path((library, document)): Path<(String, String)>,
@@ -156,7 +157,7 @@ async fn update_document(
 /// Deletes a document with its chunks.
 #[utoipa::path(delete, path = "/v1/libraries/{library}/documents/{document}", tag = "documents",
     params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
-    responses((status = 200, body = Deleted), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Failures))]
 async fn delete_document(State(app): State<App>, Path((library, document)): Path<(String, String)>) -> Answer<Json<Deleted>> {
     Ok(Json(blocking(&app, move |service| service.delete_document(&library, &document)).await?))
 }

@@ -1,12 +1,21 @@
 //! Bodies, parameters and paths of requests, and what is wrong with them.
 
+use std::{fmt, marker::PhantomData};
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::IntoResponse,
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        DeserializeOwned, IntoDeserializer, MapAccess, Visitor,
+        value::{MapAccessDeserializer, MapDeserializer, StrDeserializer},
+    },
+    forward_to_deserialize_any,
+};
 use serde_json::error::Category;
 
 use super::problem::Problem;
@@ -41,10 +50,10 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new("unsupported_media_type", detail).numbers("application/json", received))
 }
 
-/// Reads JSON.
+/// Reads a JSON object.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
         let (line, column) = (error.line(), error.column());
@@ -55,6 +64,29 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|error| bad_json(&error))?;
     Ok(value)
+}
+
+/// A value that is read from an object: serde by itself takes a list of the fields in their order, too.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 fn bad_json(error: &serde_json::Error) -> Problem {
@@ -71,7 +103,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
         let query = parts.uri.query().unwrap_or_default();
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
             .map_err(|error| Problem::new("bad_request", format!("the query string cannot be read: {error}")))?;
-        let reader = serde::de::value::MapDeserializer::new(pairs.iter().map(|(key, value)| (key.as_str(), Param(value))));
+        let reader = MapDeserializer::new(pairs.iter().map(|(key, value)| (key.as_str(), Param(value))));
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
             let path = error.path().to_string();
             mistaken(&error.into_inner().to_string(), &path)
@@ -84,7 +116,7 @@ struct Param<'a>(&'a str);
 
 type ParamError = serde::de::value::Error;
 
-impl<'a, 'de: 'a> serde::de::IntoDeserializer<'de, ParamError> for Param<'a> {
+impl<'a, 'de: 'a> IntoDeserializer<'de, ParamError> for Param<'a> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -92,18 +124,18 @@ impl<'a, 'de: 'a> serde::de::IntoDeserializer<'de, ParamError> for Param<'a> {
     }
 }
 
-impl<'de> serde::de::Deserializer<'de> for Param<'_> {
+impl<'de> Deserializer<'de> for Param<'_> {
     type Error = ParamError;
 
-    fn deserialize_any<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
         visitor.visit_str(self.0)
     }
 
-    fn deserialize_option<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_bool<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
         match self.0 {
             "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
@@ -111,23 +143,23 @@ impl<'de> serde::de::Deserializer<'de> for Param<'_> {
         }
     }
 
-    fn deserialize_u64<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
         match self.0.parse() {
             Ok(number) => visitor.visit_u64(number),
             Err(_) => visitor.visit_str(self.0),
         }
     }
 
-    fn deserialize_enum<V: serde::de::Visitor<'de>>(
+    fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ParamError> {
-        visitor.visit_enum(serde::de::value::StrDeserializer::new(self.0))
+        visitor.visit_enum(StrDeserializer::new(self.0))
     }
 
-    serde::forward_to_deserialize_any! {
+    forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct seq tuple
         tuple_struct map struct identifier ignored_any
     }
@@ -176,6 +208,8 @@ fn mistaken(message: &str, path: &str) -> Problem {
         engine(vecino_engine::Code::UnknownField, detail).field(within(&quoted()))
     } else if what.starts_with("missing field") {
         Problem::new("missing_field", format!("the field '{}' is missing", quoted())).field(within(&quoted()))
+    } else if what.starts_with("duplicate field") {
+        engine(vecino_engine::Code::InvalidValue, format!("the field '{}' stands here twice", quoted())).field(within(&quoted()))
     } else if what.starts_with("unknown variant") {
         let detail = format!("'{}' is not a value of this; it is one of {}", quoted(), names(expected));
         at(engine(vecino_engine::Code::InvalidValue, detail).numbers(names(expected), quoted()))

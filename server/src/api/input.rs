@@ -11,7 +11,10 @@ use vecino_engine::{
     model::{RawAttributes, Timestamp},
 };
 
-use super::{extract::NOT_FINITE, problem::Problem};
+use super::{
+    extract::{NOT_FINITE, Object},
+    problem::Problem,
+};
 use crate::service::{
     Service,
     chunks::NewChunk,
@@ -51,6 +54,27 @@ pub(super) fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     Option::deserialize(deserializer).map(|value: Option<T>| Some(value.unwrap_or_default()))
 }
 
+/// Reads an object, not a list of its values.
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+/// Reads an object, or null.
+pub(super) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer).map(|value: Option<Object<T>>| value.map(|Object(value)| value))
+}
+
+/// Reads a list of objects.
+pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Vec::deserialize(deserializer).map(|list: Vec<Object<T>>| list.into_iter().map(|Object(value)| value).collect())
+}
+
+/// Reads a list of objects, or null.
+fn optional_objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    let list: Option<Vec<Object<T>>> = Option::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|Object(value)| value).collect()))
+}
+
 /// What to do when a document exists already.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -81,6 +105,7 @@ pub(super) struct DocumentInput {
     /// Unique within the library; made here if it is left out.
     pub(super) id: Option<String>,
     /// The fixed metadata.
+    #[serde(deserialize_with = "object")]
     metadata: DocumentMetadataInput,
     /// Free, typed attributes: strings, numbers, booleans, or lists of these.
     #[serde(default)]
@@ -88,6 +113,7 @@ pub(super) struct DocumentInput {
     /// The whole text, up to 1,000,000 characters.
     text: Option<String>,
     /// The chunks in order.
+    #[serde(default, deserialize_with = "optional_objects")]
     chunks: Option<Vec<ChunkInput>>,
 }
 
@@ -133,7 +159,7 @@ pub(super) struct ChunkInput {
 #[serde(deny_unknown_fields)]
 pub(super) struct DocumentChange {
     /// Fixed metadata to be changed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     metadata: DocumentMetadataChange,
     /// Attributes to be set; null removes one.
     #[serde(default)]

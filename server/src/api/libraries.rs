@@ -23,7 +23,7 @@ use vecino_engine::{
 use super::{
     App, blocking,
     extract::{Body, Params, Path},
-    input::{or_null, some},
+    input::{object, optional_object, or_null, some},
     page::{PageParams, cursor},
     problem::{Answer, Problem},
     responses::{Conflicts, Failures, NotFound, Refused, Unreadable},
@@ -46,12 +46,13 @@ struct LibraryInput {
     /// Unique too, and stable under renaming; made here if it is left out.
     id: Option<String>,
     /// What is known of it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     metadata: LibraryMetadataInput,
     /// How nearness is measured, `cosine` unless told; fixed for the life of the library.
     #[schema(value_type = Option<MetricName>)]
     metric: Option<Metric>,
     /// The attribute fields, where they are known. Others come with the documents, unless `strict`.
+    #[serde(default, deserialize_with = "optional_object")]
     schema: Option<SchemaInput>,
 }
 
@@ -126,7 +127,7 @@ struct LibraryChange {
     #[serde(default, deserialize_with = "some")]
     name: Option<String>,
     /// Metadata to be changed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     metadata: LibraryMetadataChange,
 }
 
@@ -151,7 +152,7 @@ struct LibraryList {
 
 /// Lists the libraries.
 #[utoipa::path(get, path = "/v1/libraries", tag = "libraries", params(PageParams),
-    responses((status = 200, body = LibraryList), Refused, Failures))]
+    responses((status = 200, description = "As asked.", body = LibraryList), Refused, Failures))]
 async fn list_libraries(State(app): State<App>, Params(params): Params<PageParams>) -> Answer<Json<LibraryList>> {
     let page = params.read()?;
     let listed = blocking(&app, move |service| service.libraries(&page)).await?;
@@ -162,7 +163,7 @@ async fn list_libraries(State(app): State<App>, Params(params): Params<PageParam
 ///
 /// Its contract (dimension, metric, embedding model) is fixed here or by its first vector, and holds for all that come after.
 #[utoipa::path(post, path = "/v1/libraries", tag = "libraries", request_body = LibraryInput,
-    responses((status = 201, body = LibraryView), Refused, Unreadable, Conflicts, Failures))]
+    responses((status = 201, description = "It is written.", body = LibraryView), Refused, Unreadable, Conflicts, Failures))]
 async fn create_library(State(app): State<App>, Body(input): Body<LibraryInput>) -> Answer<(StatusCode, Json<LibraryView>)> {
     let LibraryInput { name, id, metadata, metric, schema } = input;
     let (fields, strict_schema) = schema.map_or_else(Default::default, |schema| (schema.fields, schema.strict));
@@ -185,7 +186,7 @@ async fn create_library(State(app): State<App>, Body(input): Body<LibraryInput>)
 /// Tells of a library, by id or name.
 #[utoipa::path(get, path = "/v1/libraries/{library}", tag = "libraries",
     params(("library" = String, Path, description = "Id or name.")),
-    responses((status = 200, body = LibraryView), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = LibraryView), Refused, NotFound, Failures))]
 async fn get_library(State(app): State<App>, Path(library): Path<String>) -> Answer<Json<LibraryView>> {
     Ok(Json(blocking(&app, move |service| service.library(&library)).await?))
 }
@@ -193,7 +194,7 @@ async fn get_library(State(app): State<App>, Path(library): Path<String>) -> Ans
 /// Renames a library, or describes it anew.
 #[utoipa::path(patch, path = "/v1/libraries/{library}", tag = "libraries", request_body = LibraryChange,
     params(("library" = String, Path, description = "Id or name.")),
-    responses((status = 200, body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Failures))]
+    responses((status = 200, description = "As asked.", body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn update_library(
     State(app): State<App>,
     Path(library): Path<String>,
@@ -206,7 +207,7 @@ async fn update_library(
 /// Deletes a library with all that is in it.
 #[utoipa::path(delete, path = "/v1/libraries/{library}", tag = "libraries",
     params(("library" = String, Path, description = "Id or name.")),
-    responses((status = 200, body = Deleted), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Failures))]
 async fn delete_library(State(app): State<App>, Path(library): Path<String>) -> Answer<Json<Deleted>> {
     Ok(Json(blocking(&app, move |service| service.delete_library(&library)).await?))
 }
@@ -217,7 +218,7 @@ async fn delete_library(State(app): State<App>, Path(library): Path<String>) -> 
 #[utoipa::path(get, path = "/v1/libraries/{library}/snapshot", tag = "libraries",
     params(("library" = String, Path, description = "Id or name.")),
     responses(
-        (status = 200, content_type = "application/octet-stream", body = Vec<u8>, headers(
+        (status = 200, description = "The file.", content_type = "application/octet-stream", body = Vec<u8>, headers(
             ("ETag" = String, description = "Changes with the library."),
             ("X-Vecino-Seq" = u64, description = "Sequence of the last write that changed the library."))),
         (status = 304, description = "Nothing has changed."), Refused, NotFound, Failures))]

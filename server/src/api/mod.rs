@@ -53,6 +53,7 @@ struct App {
                        `expected` and `received`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
+    components(schemas(problem::Document)),
     tags(
         (name = "libraries", description = "Collections of documents whose vectors can be compared."),
         (name = "documents", description = "What a library holds."),

@@ -71,7 +71,7 @@ enum Part {
 /// `k` hits come back whenever so many chunks pass the filter.
 #[utoipa::path(post, path = "/v1/libraries/{library}/query", tag = "query", request_body = QueryInput,
     params(("library" = String, Path, description = "Id or name.")),
-    responses((status = 200, body = Answered), Refused, Unreadable, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = Answered), Refused, Unreadable, NotFound, Failures))]
 async fn query(State(app): State<App>, Path(library): Path<String>, Body(input): Body<QueryInput>) -> Answer<Json<Answered>> {
     let question = input.read()?;
     Ok(Json(blocking(&app, move |service| service.query(&library, question)).await?))

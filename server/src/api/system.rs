@@ -51,13 +51,13 @@ struct SnapshotsWritten {
 }
 
 /// Tells that the server is there.
-#[utoipa::path(get, path = "/healthz", tag = "system", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/healthz", tag = "system", responses((status = 200, description = "As asked.", body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// Lists every limit.
-#[utoipa::path(get, path = "/v1/limits", tag = "system", responses((status = 200, body = LimitList)))]
+#[utoipa::path(get, path = "/v1/limits", tag = "system", responses((status = 200, description = "As asked.", body = LimitList)))]
 async fn list_limits(State(app): State<App>) -> Json<LimitList> {
     let limit = |(name, value, meaning): &(&str, u64, &str)| Limit {
         name: name.to_ascii_lowercase(),
@@ -71,7 +71,8 @@ async fn list_limits(State(app): State<App>) -> Json<LimitList> {
 }
 
 /// Writes snapshots of all libraries that have changed, and shortens the log. The next start is faster then.
-#[utoipa::path(post, path = "/v1/snapshots", tag = "system", responses((status = 200, body = SnapshotsWritten), Failures))]
+#[utoipa::path(post, path = "/v1/snapshots", tag = "system",
+    responses((status = 200, description = "As asked.", body = SnapshotsWritten), Failures))]
 async fn write_snapshots(State(app): State<App>) -> Answer<Json<SnapshotsWritten>> {
     let done = blocking(&app, crate::service::Service::checkpoint).await?;
     Ok(Json(SnapshotsWritten { seq: done.seq, written: done.written }))

@@ -58,6 +58,10 @@ impl Embedder for StaticEmbedder {
         self.model.count_tokens(text)
     }
 
+    fn knows(&self, text: &str) -> bool {
+        self.model.embed(text).is_some()
+    }
+
     fn embed(&self, texts: &[String]) -> Result<Vec<Option<Vec<f32>>>> {
         // A few short texts are done before another thread has woken up.
         const MANY: usize = 16;

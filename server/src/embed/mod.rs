@@ -19,6 +19,9 @@ pub trait Embedder: fmt::Debug + Send + Sync {
     /// How many tokens a text has.
     fn count_tokens(&self, text: &str) -> usize;
 
+    /// Whether the model knows any word of a text.
+    fn knows(&self, text: &str) -> bool;
+
     /// The vector of each text, in order; `None` for one of which the model knows no word.
     ///
     /// # Errors

@@ -114,7 +114,7 @@ impl Service {
         if let (Some(text), None) = (&patch.text, &patch.embedding) {
             embedded_by = Some(self.check_embeddable(library)?);
             let mut waiting = Waiting::default();
-            waiting.add(0, 0, "text".to_owned(), &title, text);
+            waiting.add(0, 0, "text".to_owned(), self.title(&title), text);
             // A text that cannot be embedded is refused by the plan, before its empty vector is.
             patch.embedding = Some(Vec::new());
             waiting.embed(self, &mut |_, _, vector| patch.embedding = Some(vector))?;

@@ -193,10 +193,12 @@ impl Service {
     /// `place` in what is made of it.
     fn draft(&self, number: usize, place: usize, document: NewDocument, waiting: &mut Waiting) -> Result<DocumentDraft> {
         let NewDocument { mut draft, content } = document;
+        let title = draft.title.clone();
+        let title = if content.wants_vectors() { self.title(&title) } else { None };
         match content {
             Content::Text(text) => {
                 for (chunk, passage) in self.passages(&text)?.into_iter().enumerate() {
-                    waiting.add(place, chunk, format!("documents[{number}].text"), &draft.title, &passage);
+                    waiting.add(place, chunk, format!("documents[{number}].text"), title, &passage);
                     draft.chunks.push(ChunkDraft { id: self.new_id(), text: passage, ..ChunkDraft::default() });
                 }
             }
@@ -204,7 +206,7 @@ impl Service {
                 for (at, chunk) in chunks.into_iter().enumerate() {
                     if chunk.embed {
                         let field = format!("documents[{number}].chunks[{at}].text");
-                        waiting.add(place, at, field, &draft.title, &chunk.draft.text);
+                        waiting.add(place, at, field, title, &chunk.draft.text);
                     }
                     draft.chunks.push(chunk.draft);
                 }

@@ -26,13 +26,13 @@ struct Place {
 }
 
 impl Waiting {
-    /// Adds the text of a chunk, with its document's title: with it, it is found better. One that is empty or too long is left
-    /// out: the plan refuses it.
-    pub(super) fn add(&mut self, document: usize, chunk: usize, field: String, title: &str, text: &str) {
+    /// Adds the text of a chunk, with its document's [title](Service::title): with it, it is found better. One that is empty or
+    /// too long is left out: the plan refuses it.
+    pub(super) fn add(&mut self, document: usize, chunk: usize, field: String, title: Option<&str>, text: &str) {
         if text.trim().is_empty() || (text.len() > MAX_CHUNK_CHARS && text.chars().count() > MAX_CHUNK_CHARS) {
             return;
         }
-        self.texts.push(if title.trim().is_empty() { text.to_owned() } else { format!("{title}. {text}") });
+        self.texts.push(title.map_or_else(|| text.to_owned(), |title| format!("{title}. {text}")));
         self.places.push(Place { document, chunk, field });
     }
 
@@ -62,6 +62,11 @@ impl Service {
         Ok(model)
     }
 
+    /// A title that may stand before the texts of its document: one that says something to the model.
+    pub(super) fn title<'a>(&self, title: &'a str) -> Option<&'a str> {
+        self.embedder.knows(title).then_some(title)
+    }
+
     /// Embeds the chunks that want it, of one document with this title. The model, if any did.
     pub(super) fn embed_chunks(
         &self,
@@ -70,6 +75,7 @@ impl Service {
         chunks: Vec<super::chunks::NewChunk>,
     ) -> Result<(Vec<ChunkDraft>, Option<EmbeddingModel>)> {
         let mut waiting = Waiting::default();
+        let title = self.title(title);
         for (number, chunk) in chunks.iter().enumerate().filter(|(_, chunk)| chunk.embed) {
             waiting.add(0, number, format!("chunks[{number}].text"), title, &chunk.draft.text);
         }

@@ -3,6 +3,8 @@
 mod files;
 mod lock;
 mod mmap;
+#[cfg(test)]
+mod tests;
 
 pub use files::FileStorage;
 
