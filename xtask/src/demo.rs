@@ -56,7 +56,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<()> {
     let url = format!("http://{}", reachable(listen));
     import(checkout, &program, &url)?;
 
-    println!("\n  Vecino is at   {url}\n  its API is at  {url}/docs\n  its data are in {}", data.display());
+    println!("\n  Vecino is at   {url}\n  its API is at  {url}/openapi.json\n  its data are in {}", data.display());
     println!("\n  Ctrl-C stops it; the data stay.\n");
     if !options.no_open {
         open(&url);
