@@ -131,7 +131,7 @@ impl Error {
 
     /// Damaged bytes in `place`, at `offset`.
     pub fn damaged(place: impl fmt::Display, offset: u64, why: impl fmt::Display) -> Self {
-        Self::new(Code::Damaged, format!("{place} is damaged at byte {offset}: {why}")).field(place.to_string())
+        Self::new(Code::Damaged, format!("damaged at byte {offset}: {why}")).field(place.to_string())
     }
 }
 

@@ -369,7 +369,9 @@ pub fn check<S: Storage>(storage: &mut S) -> Result<Vec<Checked>> {
                 if torn == 0 {
                     return Ok(segment.records.len());
                 }
-                let why = if last.as_ref() == Some(name) {
+                let why = if names.iter().any(|name| name == CLOSED) {
+                    format!("the last {torn} bytes are incomplete, and the log was whole when it was closed: it was cut short")
+                } else if last.as_ref() == Some(name) {
                     format!(
                         "the last {torn} bytes are an incomplete write that was never acknowledged; the next start cuts them off"
                     )

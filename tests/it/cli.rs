@@ -159,6 +159,10 @@ fn an_import_that_was_killed_goes_on() {
     assert_eq!(server.get("/v1/libraries/many/documents/399").unwrap()["attributes"], json!({"year": 2299}));
 }
 
+fn ask_for_hits(folder: &TempDir, question: &str) -> Value {
+    run(folder.path(), &format!("query notes.vecino {question} --json")).ended(0).json()["hits"].clone()
+}
+
 #[test]
 fn a_file_answers_as_its_server() {
     let folder = folder_with("notes.jsonl", &good_lines(50));
@@ -175,6 +179,11 @@ fn a_file_answers_as_its_server() {
         assert!(!file["hits"].as_array().unwrap().is_empty());
         assert_eq!(file, live, "{question}");
     }
+    let only = run(folder.path(), &format!("query rivers {at} --json")).ended(0).json();
+    assert_eq!(only["hits"], ask_for_hits(&folder, "rivers"), "the only library need not be named");
+    run(folder.path(), &format!("import notes.jsonl --library other {at}")).ended(0);
+    assert!(run(folder.path(), &format!("query rivers {at}")).ended(1).stderr.contains("other"));
+
     let people = run(folder.path(), "query notes.vecino rivers -k 2").ended(0).stdout;
     assert!(people.contains("  1. ") && people.contains("2 of 2 asked for") && !people.contains('\u{1b}'), "{people}");
 

@@ -133,7 +133,7 @@ fn show(path: &str, files: &[Checked]) -> io::Result<()> {
     }
     let problems: Vec<&Error> = files.iter().filter_map(|file| file.problem.as_ref()).collect();
     for problem in &problems {
-        writeln!(out, "\n{}", problem.detail)?;
+        writeln!(out, "\n{}: {}", problem.field.as_deref().unwrap_or("the folder"), problem.detail)?;
     }
     match problems.len() {
         0 => writeln!(out, "\n{bold}{path} is sound{bold:#}: {}", counted(files.len() as u64, "file")),

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     embed::StaticEmbedder,
     service::{
-        Service,
+        Page, Service,
         chunks::NewChunk,
         documents::{Content, NewDocument},
         query::{Near, Question},
@@ -160,6 +160,11 @@ impl Target for Local {
             self.service.checkpoint().map_err(refused)?;
         }
         Ok(Written { written: done.written as u64, skipped: done.skipped as u64, chunks: done.chunks as u64, seq: done.seq })
+    }
+
+    fn libraries(&mut self, limit: usize) -> Result<Vec<String>, Failure> {
+        let found = self.service.libraries(&Page { limit, after: None }).map_err(refused)?;
+        Ok(found.items.into_iter().map(|library| library.name).collect())
     }
 
     fn query(&mut self, library: &str, question: &Value) -> Result<Value, Failure> {

@@ -23,7 +23,7 @@ use super::{
     hits,
     local::Local,
     progress::{say, unless_closed},
-    target::{Place, Remote, Target as _},
+    target::{Place, Remote, Target},
 };
 use crate::{
     cli::Output,
@@ -34,12 +34,12 @@ use crate::{
 /// What `vecino query` can be told.
 #[derive(clap::Args, Clone, Debug)]
 #[command(override_usage = "vecino query [OPTIONS] FILE.vecino TEXT\n       \
-                            vecino query [OPTIONS] --library NAME [--server URL | --data-dir DIR] TEXT")]
+                            vecino query [OPTIONS] [--server URL | --data-dir DIR] [--library NAME] TEXT")]
 pub struct QueryArgs {
-    /// A library in a file (not with --library), and the question (not with --embedding).
+    /// A library in a file (not with --server, --data-dir or --library), and the question (not with --embedding).
     #[arg(value_names = ["FILE.vecino", "TEXT"], num_args = 0..=2)]
     words: Vec<String>,
-    /// A library of a server or of a data folder, by name or id.
+    /// A library of the server or of the data folder, by name or id; may be left out where there is only one.
     #[arg(short, long, value_name = "NAME")]
     library: Option<String>,
     #[command(flatten)]
@@ -81,16 +81,10 @@ struct Timed {
 /// A sentence.
 pub fn run(args: &QueryArgs, output: Output) -> anyhow::Result<ExitCode> {
     let (file, question) = question(args)?;
-    let answer = match (file, &args.library) {
+    let answer = match (file, &args.place.data_dir) {
         (Some(file), _) => ask_file(Path::new(&file), &question)?,
-        (None, Some(library)) => {
-            let body = question.body();
-            match &args.place.data_dir {
-                Some(folder) => Local::open_existing(folder)?.query(library, &body)?,
-                None => Remote(args.place.client()?).query(library, &body)?,
-            }
-        }
-        (None, None) => bail!("name a FILE.vecino, or a library with --library"),
+        (None, Some(folder)) => ask(&mut Local::open_existing(folder)?, args, &question)?,
+        (None, None) => ask(&mut Remote(args.place.client()?), args, &question)?,
     };
     if output.json {
         say(&answer.to_string())?;
@@ -103,13 +97,15 @@ pub fn run(args: &QueryArgs, output: Output) -> anyhow::Result<ExitCode> {
 /// Reads what is asked of which file.
 fn question(args: &QueryArgs) -> anyhow::Result<(Option<String>, Question)> {
     let mut words = args.words.iter().cloned();
-    let file = if args.library.is_none() { words.next() } else { None };
-    if file.is_some() {
-        let place = &args.place;
-        ensure!(place.server.is_none() && place.data_dir.is_none(), "with --server or --data-dir, name a library with --library");
-    }
+    let place = &args.place;
+    let elsewhere = args.library.is_some() || place.server.is_some() || place.data_dir.is_some();
+    let file = if elsewhere { None } else { words.next() };
+    ensure!(elsewhere || file.is_some(), "name a FILE.vecino, or a server with --server, or a library with --library");
     let text = words.next();
-    ensure!(words.next().is_none(), "with --library there is no file: say only what to search for, in quotes");
+    ensure!(
+        words.next().is_none(),
+        "with a server, a folder or a library there is no file: say only what to search for, in quotes"
+    );
     let embedding = args.embedding.as_deref().map(read_embedding).transpose()?;
     match (&text, &embedding) {
         (None, None) => bail!("say what to search for, in quotes, or give a vector with --embedding"),
@@ -118,6 +114,22 @@ fn question(args: &QueryArgs) -> anyhow::Result<(Option<String>, Question)> {
     }
     let filter = args.filter.as_deref().map(serde_json::from_str).transpose().context("--filter is not JSON")?;
     Ok((file, Question { text, embedding, k: args.k, filter, explain: args.explain }))
+}
+
+/// Asks the library that is named, or the only one there is.
+fn ask(target: &mut impl Target, args: &QueryArgs, question: &Question) -> anyhow::Result<Value> {
+    let library = match &args.library {
+        Some(library) => library.clone(),
+        None => {
+            let mut found = target.libraries(20)?;
+            match found.len() {
+                0 => bail!("there is no library yet; `vecino import` makes one"),
+                1 => found.remove(0),
+                _ => bail!("there are several libraries; name one with --library: {}", found.join(", ")),
+            }
+        }
+    };
+    Ok(target.query(&library, &question.body())?)
 }
 
 fn read_embedding(path: &Path) -> anyhow::Result<Vec<f32>> {

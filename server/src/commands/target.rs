@@ -131,6 +131,12 @@ pub trait Target {
     /// [`Failure`].
     fn write(&mut self, library: &str, documents: &[&Document], on_conflict: OnConflict) -> Result<Written, Failure>;
 
+    /// Names of libraries, the first `limit` of them.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    fn libraries(&mut self, limit: usize) -> Result<Vec<String>, Failure>;
+
     /// Answers a question in the form of the REST interface.
     ///
     /// # Errors
@@ -167,6 +173,12 @@ impl Target for Remote {
         let patience = if on_conflict == OnConflict::Refuse { Patience::UnlessDone } else { Patience::Full };
         let answer = self.0.post(&path, &body, patience)?;
         serde_json::from_value(answer).map_err(|error| own("the answer of the server", &error))
+    }
+
+    fn libraries(&mut self, limit: usize) -> Result<Vec<String>, Failure> {
+        let found = self.0.get(&format!("/v1/libraries?limit={limit}"), Patience::Full)?;
+        let names = found["libraries"].as_array().into_iter().flatten();
+        Ok(names.filter_map(|library| library["name"].as_str().map(str::to_owned)).collect())
     }
 
     fn query(&mut self, library: &str, question: &Value) -> Result<Value, Failure> {
