@@ -17,7 +17,9 @@
 //! | 4 | checksum of the payload, continued from the chain (the checksum of the frame before, or of the segment header) |
 //! | 8 | sequence of the first record in it |
 //! | 4 | checksum of the 16 bytes before |
-//! | n | payload: records, each a length of 4 bytes and postcard bytes |
+//! | n | payload: records, each a length of 4 bytes and postcard bytes; then one byte `0xFF` |
+//!
+//! The last byte is never zero, nor is the length, so that neither end of a frame looks like a hole (below).
 //!
 //! One frame is one `append`, and it is acknowledged as a whole. So only the *last* frame can be torn by a crash, and
 //! [`read_segment`] can tell a torn tail from damage:
@@ -43,6 +45,8 @@ pub const FRAME_HEADER: usize = 20;
 /// Bytes that a disk writes as one.
 const SECTOR: usize = 512;
 const MAGIC: &[u8; 8] = b"VECINOLG";
+/// Last byte of a payload.
+const END: u8 = 0xFF;
 
 /// Where a log goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,7 @@ pub fn encode_frame(position: Position, records: &[&Record]) -> Result<(Vec<u8>,
         }
         frame[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
     }
+    frame.push(END);
     let length = frame.len() - FRAME_HEADER;
     let length = u32::try_from(length).map_err(|_| Error::limit("bytes of one frame in the log", u32::MAX as usize, length))?;
     let sum = crc32c::crc32c_append(position.chain, &frame[FRAME_HEADER..]);
@@ -183,7 +188,9 @@ fn read_frame(
         return Err(Error::damaged(name, at, "the checksum of a frame is wrong").numbers(sum, found));
     }
     let mut seq = seq;
-    let mut left = payload;
+    let Some((&END, mut left)) = payload.split_last() else {
+        return Err(Error::damaged(name, at, "a frame does not end with its mark"));
+    };
     while !left.is_empty() {
         let record = take_record(&mut left).ok_or_else(|| Error::damaged(name, at, format!("record {seq} cannot be decoded")))?;
         records.push((seq, record));
@@ -220,4 +227,118 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Id;
+
+    const START: Position = Position { next_seq: 1, chain: 0 };
+
+    fn deletion(id: &str) -> Record {
+        Record::LibraryDeleted { library: Id::new(id).unwrap() }
+    }
+
+    /// A segment of frames with these many records each.
+    fn segment(frames: &[usize]) -> (Vec<u8>, Vec<(u64, Record)>, Vec<usize>) {
+        let header = segment_header(START);
+        let (mut bytes, mut position) = (header.to_vec(), after_header(&header, START));
+        let (mut records, mut ends) = (Vec::new(), vec![bytes.len()]);
+        for count in frames {
+            let batch: Vec<Record> =
+                (0..*count as u64).map(|n| deletion(&"library".repeat(1 + (position.next_seq + n) as usize % 30))).collect();
+            let (frame, next) = encode_frame(position, &batch.iter().collect::<Vec<_>>()).unwrap();
+            records.extend((position.next_seq..).zip(batch));
+            bytes.extend(frame);
+            ends.push(bytes.len());
+            position = next;
+        }
+        (bytes, records, ends)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (bytes, records, _) = segment(&[1, 3, 2]);
+        let found = read_segment("log", &bytes, None).unwrap();
+        assert_eq!(found.records, records);
+        assert_eq!((found.valid_len, found.torn, found.end.next_seq), (bytes.len() as u64, 0, 7));
+    }
+
+    #[test]
+    fn every_cut_is_a_torn_tail() {
+        let (bytes, records, ends) = segment(&[1, 3, 2]);
+        for len in SEGMENT_HEADER..bytes.len() {
+            let found = read_segment("log", &bytes[..len], None).unwrap();
+            let end = ends.iter().rev().find(|end| **end <= len).unwrap();
+            assert_eq!((found.valid_len, found.torn), (*end as u64, (len - end) as u64));
+            assert_eq!(found.records, records[..found.records.len()]);
+        }
+        for len in 0..SEGMENT_HEADER {
+            assert_eq!(read_segment("log", &bytes[..len], None).unwrap_err().code, Code::Damaged);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_damage() {
+        let (bytes, ..) = segment(&[1, 3, 2]);
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let error = read_segment("log", &bad, None).unwrap_err();
+            assert!(matches!(error.code, Code::Damaged | Code::UnsupportedVersion), "bit {bit}: {error}");
+        }
+    }
+
+    #[test]
+    fn sectors_that_never_reached_the_disk_are_a_torn_tail_only_at_the_end() {
+        let (bytes, records, ends) = segment(&[4, 200]);
+        let last = ends[1];
+        let sectors: Vec<usize> = (last.next_multiple_of(SECTOR)..bytes.len()).step_by(SECTOR).collect();
+        assert!(sectors.len() > 20);
+        let with_holes = |holes: &[usize]| {
+            let mut holed = bytes.clone();
+            for start in holes {
+                let end = (start + SECTOR).min(holed.len());
+                holed[*start..end].fill(0);
+            }
+            holed
+        };
+        for sector in &sectors {
+            let found = read_segment("log", &with_holes(&[*sector]), None).unwrap();
+            assert_eq!((found.records.len(), found.valid_len), (4, last as u64));
+        }
+        // The part of the frame in the sector that it shares with the frame before.
+        let mut holed = bytes.clone();
+        holed[last..sectors[0]].fill(0);
+        assert_eq!(read_segment("log", &holed, None).unwrap().records, records[..4]);
+        // The same hole with another frame behind it was acknowledged: damage.
+        let mut longer = with_holes(&sectors[3..4]);
+        let end = read_segment("log", &bytes, None).unwrap().end;
+        longer.extend(encode_frame(end, &[&deletion("after")]).unwrap().0);
+        assert_eq!(read_segment("log", &longer, None).unwrap_err().code, Code::Damaged);
+        let mut longer = holed;
+        longer.extend(encode_frame(end, &[&deletion("after")]).unwrap().0);
+        assert_eq!(read_segment("log", &longer, None).unwrap_err().code, Code::Damaged);
+    }
+
+    #[test]
+    fn a_segment_that_does_not_continue_the_one_before_is_damage() {
+        let (bytes, ..) = segment(&[1]);
+        assert!(read_segment("log", &bytes, Some(START)).is_ok());
+        for other in [Position { next_seq: 2, chain: 0 }, Position { next_seq: 1, chain: 1 }] {
+            assert_eq!(read_segment("log", &bytes, Some(other)).unwrap_err().code, Code::Damaged);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), keep in 0usize..200) {
+            let (valid, ..) = segment(&[2, 1]);
+            bytes.splice(0..0, valid[..keep.min(valid.len())].iter().copied());
+            let _ = read_segment("log", &bytes, None);
+        }
+    }
 }

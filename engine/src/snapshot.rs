@@ -22,7 +22,7 @@
 //!
 //! | tag | section |
 //! |---|---|
-//! | `META` | postcard of [`Image`]: the library, its fields, its documents and chunks by slot |
+//! | `META` | postcard of `Image` (below): the library, its fields, its documents and chunks by slot |
 //! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
 //! | `VECS` | the float rows of all slots, zero where a slot is free |
 //!
@@ -235,7 +235,22 @@ pub fn verify(name: &str, bytes: &[u8]) -> Result<(u64, Vec<Found>)> {
         }
         sections.push(Found { tag, offset: offset as usize, len: len as usize });
     }
+    check_padding(name, bytes, HEADER + table.len(), &sections)?;
     Ok((seq, sections))
+}
+
+/// Sections follow each other, and what lies between them is zero: so every bit of a file is accounted for.
+fn check_padding(name: &str, bytes: &[u8], table_end: usize, sections: &[Found]) -> Result<()> {
+    let mut at = table_end;
+    let ends = sections.iter().map(|section| (section.offset, section.offset + section.len));
+    for (start, end) in ends.chain([(bytes.len(), bytes.len())]) {
+        let between = bytes.get(at..start).filter(|between| between.iter().all(|byte| *byte == 0));
+        if between.is_none() {
+            return Err(Error::damaged(name, at as u64, "the bytes between two sections are not zero"));
+        }
+        at = end;
+    }
+    Ok(())
 }
 
 /// Opens a snapshot in place. Cost: one pass over the bytes for the checksums, and the decoding of the metadata.

@@ -54,7 +54,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -62,14 +62,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Demo(options) => demo::run(&Checkout::find()?, &options),
-        Command::Test(options) => test::run(Checkout::find()?, options),
-        Command::Wasm(options) => wasm::run(&Checkout::find()?, &options),
+        Command::Test(options) => return test::run(Checkout::find()?, options),
+        Command::Demo(options) => demo::run(&Checkout::find()?, &options)?,
+        Command::Wasm(options) => wasm::run(&Checkout::find()?, &options)?,
         Command::WasmTestRunner { arguments } => {
             let program = OsString::from("wasm-bindgen-test-runner");
-            wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))
+            wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

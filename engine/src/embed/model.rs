@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use crate::distance::normalise;
+
 use super::tokenizer::Tokenizer;
 
 const MAGIC: [u8; 8] = *b"SEMBED01";
@@ -199,7 +201,7 @@ impl StaticModel {
             let (even, odd) = sums.split_at(self.dimension / 2);
             sums = even.iter().zip(odd).flat_map(|(&e, &o)| [e, o]).collect();
         }
-        normalise(&mut sums).then_some(sums)
+        normalise(&mut sums).ok().map(|()| sums)
     }
 
     fn add_row(&self, row: usize, sums: &mut [f32]) {
@@ -334,28 +336,5 @@ pub(super) fn positive_half(bits: u16) -> Option<f32> {
         // The same fraction and an exponent counted from -127, not from -15.
         exponent @ 1..=30 => Some(f32::from_bits((u32::from(exponent) + 112) << 23 | u32::from(bits & 0x3FF) << 13)),
         _ => None,
-    }
-}
-
-/// Scales to length one, in one order of additions on every machine: element i belongs to lane i mod 16, and the lanes are
-/// added in halves. False when the length is zero.
-fn normalise(vector: &mut [f32]) -> bool {
-    let mut lanes = [0.0_f32; 16];
-    for chunk in vector.chunks(16) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += x * x;
-        }
-    }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
-    }
-    let length = lanes[0].sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x /= length);
-        true
-    } else {
-        false
     }
 }

@@ -98,7 +98,7 @@ impl<'a> ChunkReader<'a> {
                 None if library.chunk_count() == 0 => contract.embedding_model = Some(model),
                 None => {
                     let detail = format!(
-                        "this library holds vectors that came with its chunks; those of the model '{}' cannot be compared with them: give an embedding",
+                        "the vectors of this library came with its chunks; those of '{}' are no match for them: give an embedding",
                         model.name
                     );
                     return Err(Error::new(Code::EmbeddingModel, detail).field("embedding"));

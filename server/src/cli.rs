@@ -1,0 +1,126 @@
+//! What the program can be told on the command line.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands::{check, export, import, query},
+    serve,
+};
+
+/// A vector database: one engine and one file, on a server and in a browser tab.
+#[derive(Debug, Parser)]
+#[command(name = "vecino", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How a command speaks.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Output {
+    /// Write JSON instead of sentences.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a data folder over HTTP.
+    Serve(ServeArgs),
+    /// Write the lines of a JSONL file into a library.
+    Import(import::ImportArgs),
+    /// Save a library as a `.vecino` file.
+    Export(export::ExportArgs),
+    /// Search a `.vecino` file or a library of a server.
+    Query(query::QueryArgs),
+    /// Verify every checksum of a data folder.
+    Check(check::CheckArgs),
+}
+
+/// What `vecino serve` can be told.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// The folder that keeps the data; created if it is missing.
+    #[arg(long, value_name = "DIR", env = "VECINO_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// The address to listen at.
+    #[arg(long, value_name = "ADDR", env = "VECINO_LISTEN", default_value = "127.0.0.1:7700")]
+    pub listen: SocketAddr,
+    /// Listen at an address that other machines can reach, though nobody is asked for a password yet.
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// The largest body of a request, such as `64MiB`.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = bytes)]
+    pub max_body_bytes: u64,
+    /// Write snapshots when the log is larger than this, such as `256MiB`; 0 for only on demand.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = bytes)]
+    pub snapshot_after_bytes: u64,
+    /// After so many seconds a request is given up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub request_timeout: u64,
+}
+
+impl Cli {
+    /// Does what was asked. Errors go to stderr as one line.
+    pub fn run(self) -> ExitCode {
+        let output = self.output;
+        let result = match self.command {
+            Command::Serve(args) => serve::run(&args, output),
+            Command::Import(args) => import::run(args, output),
+            Command::Export(args) => export::run(args, output),
+            Command::Query(args) => query::run(args, output),
+            Command::Check(args) => check::run(args, output),
+        };
+        result.unwrap_or_else(|error| {
+            eprintln!("vecino: {error:#}");
+            ExitCode::FAILURE
+        })
+    }
+}
+
+/// Reads a size in bytes: a number alone, or with `KiB`, `MiB` or `GiB` (also `K`, `M`, `G`).
+///
+/// # Errors
+/// A sentence that names the forms.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return Err("a size is a number of bytes, or one with KiB, MiB or GiB, such as 64MiB".to_owned()),
+    };
+    let number: u64 = digits.trim().parse().map_err(|_| "a size begins with a whole number, such as 64MiB".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "this size does not fit in 64 bits".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(bytes("2g"), Ok(2 << 30));
+        assert_eq!(bytes("0"), Ok(0));
+        for wrong in ["", "MiB", "-1", "1.5MiB", "10 apples", "99999999999GiB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

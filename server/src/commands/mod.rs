@@ -1,0 +1,6 @@
+//! What the program does once and then ends.
+
+pub mod check;
+pub mod export;
+pub mod import;
+pub mod query;
