@@ -16,9 +16,6 @@ use super::{
 /// How many standard deviations of its error an approximate key may be off.
 const DEVIATIONS: f32 = 3.0;
 
-/// The upper layers are walked with the effort divided by this.
-const BREADTH: usize = 16;
-
 /// How many neighbours ahead codes are fetched.
 const AHEAD: usize = 12;
 
@@ -61,7 +58,8 @@ impl Hnsw {
     /// grows with the effort, for the way down by the nearest row alone may end in the wrong cluster.
     fn entries(&self, probe: &Probe<'_>, effort: usize, scratch: &mut Scratch) -> Vec<u32> {
         let Some((top, row)) = self.entry else { return Vec::new() };
-        let breadth = (effort / BREADTH).max(1);
+        // Worth it where rows differ in length; elsewhere the base layer makes good for it at less cost.
+        let breadth = (effort / if self.metric == Metric::Dot { 8 } else { 64 }).max(1);
         let mut rows = vec![row];
         for level in (1..=top).rev() {
             let layer = &self.layers[level];
@@ -210,7 +208,15 @@ fn likely(
 }
 
 /// Leaves in the beam the `effort` nearest allowed rows that a walk over all rows meets. `share` is one in how many is allowed.
-fn masked(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet, effort: usize, share: usize, scratch: &mut Scratch) {
+fn masked(
+    layer: &Layer,
+    probe: &Probe<'_>,
+    starts: &[u32],
+    allowed: &SlotSet,
+    effort: usize,
+    share: usize,
+    scratch: &mut Scratch,
+) {
     let Scratch { beam, front, visited, fresh, measured, .. } = scratch;
     beam.reset(effort, 0);
     // The front is as wide as it must be to hold `effort` allowed rows, and half as much again.
