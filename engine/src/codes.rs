@@ -112,9 +112,10 @@ impl Codes {
         }
     }
 
-    /// As [`view`](Self::view) for [`Metric::Dot`], with rows of different lengths brought to one: each gets another coordinate, at a right
-    /// angle to all, such that its length is `longest`. Rows then have neighbours in the sense of the angle, every row is nearest to
-    /// itself, and a query, whose own such coordinate is 0, still has the same products with them (Bachrach et al., 2014).
+    /// As [`view`](Self::view) for [`Metric::Dot`], with rows of different lengths brought to one: each gets another
+    /// coordinate, at a right angle to all, such that its length is `longest`. Rows then have neighbours in the sense of the
+    /// angle, every row is nearest to itself, and a query, whose own such coordinate is 0, still has the same products with
+    /// them (Bachrach et al., 2014).
     pub fn lifted(&self, longest: f32) -> View<'_> {
         View { norms: &self.norms, lift: Some(longest * longest), ..self.view(Metric::Dot) }
     }

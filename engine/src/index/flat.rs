@@ -1,9 +1,10 @@
 //! The flat index: compare the query with every allowed row.
 //!
 //! Exact by construction, for every metric and any filter. Build, add, remove and memory cost nothing; a search reads
-//! `4 * dimension` bytes a row and runs at the speed of memory. Where there are codes it reads these, a quarter as much, and float rows
-//! only where the bounds of a code leave a doubt; the answer is the same. The choice for libraries that are small (up to some ten thousand
-//! chunks a query takes about a millisecond) and for filters that leave few slots; and the yardstick of every other index.
+//! `4 * dimension` bytes a row and runs at the speed of memory. Where there are codes it reads these, a quarter as much, and float
+//! rows only where the bounds of a code leave a doubt; the answer is the same. The choice for libraries that are small (up to
+//! some ten thousand chunks a query takes about a millisecond) and for filters that leave few slots; and the yardstick of every
+//! other index.
 
 use super::{Found, Rows, Search, VectorIndex, scan};
 use crate::{
