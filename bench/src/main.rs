@@ -1,27 +1,32 @@
-//! Measures Vecino. Each command prints one line of JSON, with the command that made it.
+//! Measures Vecino. Each command prints lines of JSON, with the command that made them.
 
+mod ann;
+mod npy;
 mod retrieval;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measurements; each prints one line of JSON.
-#[derive(Debug, Parser)]
+/// Measurements, as lines of JSON.
+#[derive(Parser)]
 #[command(name = "vecino-bench", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
+    /// How fast an index is at which recall: one line for each effort.
+    Ann(ann::Ann),
     /// How good the answers are, against a judged collection.
     Retrieval(retrieval::RetrievalArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Ann(args) => ann::run(&args),
         Command::Retrieval(args) => retrieval::run(&args),
     };
     match result {

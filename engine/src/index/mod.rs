@@ -6,22 +6,29 @@
 //! | index | build | search | memory a vector | exact |
 //! |---|---|---|---|---|
 //! | [`flat`] | none | reads every allowed row | 0 bytes | yes |
+//! | [`hnsw`] | O(n log n) | O(log n) | some 8.6 `m` bytes, and the codes | no |
 
 pub mod flat;
+pub mod hnsw;
+mod scan;
 
-use crate::{distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
+use crate::{codes::Codes, distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
 
 /// What is looked for.
 #[derive(Clone, Copy)]
 pub struct Search<'a> {
     /// The rows.
     pub vectors: &'a Vectors,
+    /// Their codes, if the library keeps any. Graphs need them.
+    pub codes: Option<&'a Codes>,
     /// How they are compared.
     pub metric: Metric,
     /// The query; of unit length under cosine.
     pub query: &'a [f32],
     /// How many are wanted.
     pub k: usize,
+    /// How hard to look: the more, the nearer to exact and the slower. What it means is the index's own; 0 is its default.
+    pub effort: usize,
     /// The slots that may be in the answer.
     pub allowed: &'a SlotSet,
     /// Where to run parts of the search at once.
@@ -37,11 +44,31 @@ pub struct Found {
     pub visited: usize,
 }
 
+/// The rows that an index is built over.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// The floats.
+    pub vectors: &'a Vectors,
+    /// Their codes, if the library keeps any.
+    pub codes: Option<&'a Codes>,
+}
+
 /// A way to find the nearest slots.
+///
+/// Slots that were never inserted are found all the same, by comparing them one by one: an index may lag behind.
 pub trait VectorIndex {
     /// The index's name, as in [`IndexType`](crate::model::IndexType).
     fn name(&self) -> &'static str;
 
+    /// Takes in `slots`, whose rows are there. What comes of it depends on how slots are cut into calls, never on `pool`.
+    fn insert(&mut self, rows: Rows<'_>, slots: &[u32], pool: &dyn Pool);
+
+    /// Takes out `slot`, whose row is still there.
+    fn remove(&mut self, rows: Rows<'_>, slot: u32);
+
     /// The `k` nearest of the allowed slots, or all of them when there are fewer.
     fn search(&self, search: &Search<'_>) -> Found;
+
+    /// Bytes held, rows and codes not counted.
+    fn memory(&self) -> usize;
 }
