@@ -139,6 +139,7 @@ impl StaticModel {
         let header = Header::read(&bytes)?;
         let layout = header.layout(bytes.len())?;
         let fingerprint = check_sum(&bytes)?;
+        header.check_vocabulary(&bytes[layout.vocabulary.start..layout.scales.start])?;
         let tokens = std::str::from_utf8(&bytes[layout.vocabulary.clone()])
             .map_err(|error| ModelError::VocabularyText { offset: layout.vocabulary.start + error.valid_up_to() })?;
         let tokenizer = Tokenizer::new(tokens, header.rows, header.unknown)?;
@@ -276,6 +277,15 @@ impl Header {
         check("flags", word(5), word(5) == FLAGS, "15 (an uncased BERT tokenizer, vectors of length one)")?;
         let unknown = check("unk", word(6), word(6) < rows, "less than n")?;
         Ok(Header { rows, dimension, packing, unknown, vocabulary: word(7) })
+    }
+
+    /// The checksum does not cover the header: the vocabulary must end where its zero padding begins.
+    fn check_vocabulary(&self, padded: &[u8]) -> Result<(), ModelError> {
+        let found = self.vocabulary;
+        let end = padded.iter().position(|byte| *byte == 0).unwrap_or(padded.len());
+        let valid = end == found as usize && padded[end..].iter().all(|byte| *byte == 0);
+        let expected = "the length of the vocabulary up to its zero padding";
+        if valid { Ok(()) } else { Err(ModelError::Header { field: "vlen", found, expected }) }
     }
 
     fn layout(&self, actual: usize) -> Result<Layout, ModelError> {
