@@ -9,6 +9,7 @@
 
 pub mod blob;
 pub mod codec;
+pub mod codes;
 pub mod command;
 pub mod db;
 pub mod distance;

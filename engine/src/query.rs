@@ -115,7 +115,16 @@ impl Library {
         let bound = query.filter.as_ref().map(|filter| filter.bind(&self.fields)).transpose()?;
         let matching = bound.as_ref().map(|bound| self.matching(bound));
         let allowed = matching.as_ref().unwrap_or(&self.live);
-        let search = Search { vectors: &self.vectors, metric: contract.metric, query: &vector, k: query.k, allowed, pool };
+        let search = Search {
+            vectors: &self.vectors,
+            codes: None,
+            metric: contract.metric,
+            query: &vector,
+            k: query.k,
+            effort: 0,
+            allowed,
+            pool,
+        };
         let found = Flat.search(&search);
         let hits: Vec<Hit> = found.nearest.iter().filter_map(|(key, slot)| self.hit(*key, *slot, query.include)).collect();
         Ok(Answer {

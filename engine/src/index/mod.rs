@@ -8,20 +8,26 @@
 //! | [`flat`] | none | reads every allowed row | 0 bytes | yes |
 
 pub mod flat;
+pub mod hnsw;
+mod scan;
 
-use crate::{distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
+use crate::{codes::Codes, distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
 
 /// What is looked for.
 #[derive(Clone, Copy)]
 pub struct Search<'a> {
     /// The rows.
     pub vectors: &'a Vectors,
+    /// Their codes, if the library keeps any. Graphs need them.
+    pub codes: Option<&'a Codes>,
     /// How they are compared.
     pub metric: Metric,
     /// The query; of unit length under cosine.
     pub query: &'a [f32],
     /// How many are wanted.
     pub k: usize,
+    /// How hard to look: the more, the nearer to exact and the slower. What it means is the index's own; 0 is its default.
+    pub effort: usize,
     /// The slots that may be in the answer.
     pub allowed: &'a SlotSet,
     /// Where to run parts of the search at once.

@@ -1,0 +1,259 @@
+//! `vecino-bench ann`: recall against speed of an index, on vectors from files.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+use vecino_engine::{
+    codes::Codes,
+    distance::{self, Metric},
+    index::{
+        Search, VectorIndex,
+        flat::Flat,
+        hnsw::{Hnsw, Params},
+    },
+    pool::{Pool, Sequential},
+    slots::SlotSet,
+    vectors::Vectors,
+};
+
+use crate::npy;
+
+/// Measures an index: one JSON line for each effort.
+#[derive(Args)]
+pub(crate) struct Ann {
+    /// The vectors, .npy.
+    #[arg(long)]
+    base: PathBuf,
+    /// The queries, .npy.
+    #[arg(long)]
+    query: PathBuf,
+    /// The numbers of each query's nearest vectors, .npy; found by exact search when absent.
+    #[arg(long)]
+    truth: Option<PathBuf>,
+    #[arg(long, default_value = "cosine")]
+    metric: MetricName,
+    #[arg(long, default_value = "hnsw")]
+    index: IndexName,
+    /// A parameter of the index, such as m=16 or ef_construction=200.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    #[arg(long, value_delimiter = ',', default_value = "10,20,40,80,160,320")]
+    effort: Vec<usize>,
+    /// Threads of the build.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Hits wanted.
+    #[arg(long, default_value_t = 10)]
+    k: usize,
+    /// Takes this many vectors from the front; 0 is all.
+    #[arg(long, default_value_t = 0)]
+    limit: usize,
+    /// Passes over the queries; the median counts.
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MetricName {
+    Cosine,
+    Euclidean,
+    Dot,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum IndexName {
+    Hnsw,
+    Flat,
+}
+
+/// Threads that take jobs from a common counter.
+pub(crate) struct Threads(pub(crate) usize);
+
+impl Pool for Threads {
+    fn run(&self, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= jobs {
+                    break;
+                }
+                job(number);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.0.min(jobs) {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
+}
+
+/// What is measured.
+struct Bench {
+    metric: Metric,
+    vectors: Vectors,
+    codes: Codes,
+    all: SlotSet,
+    queries: Vec<Vec<f32>>,
+    truth: Vec<Vec<u32>>,
+}
+
+pub(crate) fn run(args: &Ann) -> Result<()> {
+    let metric = match args.metric {
+        MetricName::Cosine => Metric::Cosine,
+        MetricName::Euclidean => Metric::Euclidean,
+        MetricName::Dot => Metric::Dot,
+    };
+    let rows = load(&args.base, metric, args.limit)?;
+    let queries = load(&args.query, metric, 0)?;
+    let dimension = rows.first().map_or(0, Vec::len);
+    let bytes = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let blob = vecino_engine::blob::Blob::new(vecino_engine::blob::AlignedBytes::from(&bytes[..]));
+    drop(bytes);
+    let vectors = Vectors::mapped(dimension, rows.len(), &blob, 0).context("the vectors do not fit")?;
+    let all = SlotSet::all(rows.len());
+    drop(rows);
+    let mut bench = Bench { metric, codes: Codes::of(&vectors), vectors, all, queries, truth: Vec::new() };
+    bench.truth = match &args.truth {
+        Some(path) => {
+            let truth = npy::integers(path)?;
+            truth.values.chunks(truth.columns).map(|row| row.iter().map(|slot| *slot as u32).collect()).collect()
+        }
+        None => bench.queries.iter().map(|query| bench.slots(&Flat, query, 100, 0)).collect(),
+    };
+    let (wall, cpu) = (Instant::now(), cpu_seconds(true));
+    let mut hnsw = Hnsw::new(metric, params(&args.params)?);
+    if args.index == IndexName::Hnsw {
+        let slots: Vec<u32> = bench.all.iter().collect();
+        hnsw.insert(&bench.codes, &slots, &Threads(args.threads));
+    }
+    let build = (wall.elapsed().as_secs_f64(), cpu_seconds(true) - cpu);
+    let index: &dyn VectorIndex = if args.index == IndexName::Hnsw { &hnsw } else { &Flat };
+    let memory = (hnsw.memory() + bench.codes.memory()) as f64 / bench.vectors.rows().max(1) as f64;
+    eprintln!("degree {:.2} build {build:.1?} memory {memory:.1}", hnsw.mean_degree());
+    let command: Vec<String> = std::env::args().collect();
+    for &effort in &args.effort {
+        let mut line = bench.measure(index, effort, args.k, args.repeat);
+        line["index"] = json!(index.name());
+        line["metric"] = json!(metric.as_str());
+        line["vectors"] = json!(bench.vectors.rows());
+        line["dimension"] = json!(dimension);
+        line["build_s"] = json!(build.0);
+        line["build_cpu_s"] = json!(build.1);
+        line["threads"] = json!(args.threads);
+        line["bytes_per_vector"] = json!(memory);
+        line["cpu"] = json!(cpu_model());
+        line["kernels"] = json!(distance::kernel_name());
+        line["command"] = json!(command.join(" "));
+        println!("{line}");
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn slots(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize) -> Vec<u32> {
+        let search = Search {
+            vectors: &self.vectors,
+            codes: Some(&self.codes),
+            metric: self.metric,
+            query,
+            k,
+            effort,
+            allowed: &self.all,
+            pool: &Sequential,
+        };
+        index.search(&search).nearest.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    fn measure(&self, index: &dyn VectorIndex, effort: usize, k: usize, repeat: usize) -> serde_json::Value {
+        let (mut walls, mut cpus, mut latencies, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..repeat.max(1) {
+            answers.clear();
+            let (wall, cpu) = (Instant::now(), cpu_seconds(false));
+            for query in &self.queries {
+                let one = Instant::now();
+                answers.push(self.slots(index, query, k, effort));
+                latencies.push(one.elapsed().as_secs_f64() * 1e6);
+            }
+            walls.push(wall.elapsed().as_secs_f64());
+            cpus.push(cpu_seconds(false) - cpu);
+        }
+        let hundred: Vec<Vec<u32>> =
+            self.queries.iter().map(|query| self.slots(index, query, 100, effort.max(100))).collect();
+        for list in [&mut walls, &mut cpus, &mut latencies] {
+            list.sort_by(f64::total_cmp);
+        }
+        let queries = self.queries.len() as f64;
+        json!({
+            "effort": effort,
+            "recall_at_10": self.recall(&answers, 10),
+            "recall_at_100": self.recall(&hundred, 100),
+            "qps_wall": queries / walls[walls.len() / 2],
+            "qps_cpu": queries / cpus[cpus.len() / 2],
+            "p50_us": latencies[latencies.len() / 2],
+            "p99_us": latencies[latencies.len() * 99 / 100],
+        })
+    }
+
+    fn recall(&self, answers: &[Vec<u32>], k: usize) -> f64 {
+        let (mut found, mut wanted) = (0, 0);
+        for (answer, truth) in answers.iter().zip(&self.truth) {
+            let truth = &truth[..k.min(truth.len())];
+            wanted += truth.len();
+            found += answer.iter().take(k).filter(|slot| truth.contains(slot)).count();
+        }
+        found as f64 / f64::max(wanted as f64, 1.0)
+    }
+}
+
+fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {
+    let matrix = npy::floats(path)?;
+    let limit = if limit == 0 { usize::MAX } else { limit };
+    let mut rows: Vec<Vec<f32>> = matrix.rows().take(limit).map(<[f32]>::to_vec).collect();
+    if metric == Metric::Cosine {
+        for row in &mut rows {
+            distance::normalise(row).map_err(|error| anyhow::anyhow!("{}: {error:?}", path.display()))?;
+        }
+    }
+    Ok(rows)
+}
+
+fn params(given: &[String]) -> Result<Params> {
+    let mut params = Params::default();
+    for param in given {
+        let (name, value) = param.split_once('=').with_context(|| format!("{param} is not NAME=VALUE"))?;
+        let value: usize = value.parse().with_context(|| format!("{param} is not a number"))?;
+        match name {
+            "m" => params.m = value,
+            "ef_construction" => params.ef_construction = value,
+            "seed" => params.seed = value as u64,
+            "fill" => params.fill = value,
+            "forward" => params.forward = value,
+            _ => bail!("hnsw has no parameter {name}"),
+        }
+    }
+    Ok(params)
+}
+
+/// Processor seconds of this thread, or of the whole process.
+fn cpu_seconds(process: bool) -> f64 {
+    let clock = if process { ClockId::ProcessCPUTime } else { ClockId::ThreadCPUTime };
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn cpu_model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name")).unwrap_or_default();
+    line.split_once(": ").map_or("unknown", |(_, name)| name).to_owned()
+}
