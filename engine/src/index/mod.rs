@@ -9,6 +9,7 @@
 
 pub mod flat;
 pub mod hnsw;
+pub mod kd_tree;
 mod scan;
 
 use crate::{codes::Codes, distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
