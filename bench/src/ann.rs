@@ -15,7 +15,7 @@ use vecino_engine::{
     codes::Codes,
     distance::{self, Metric},
     index::{
-        Search, VectorIndex,
+        Found, Rows, Search, VectorIndex,
         flat::Flat,
         hnsw::{Hnsw, Params},
     },
@@ -50,6 +50,9 @@ pub(crate) struct Ann {
     /// Threads of the build.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Numbers of the vectors that may be in an answer, .npy; all when absent.
+    #[arg(long)]
+    allowed: Option<PathBuf>,
     /// Hits wanted.
     #[arg(long, default_value_t = 10)]
     k: usize,
@@ -124,6 +127,10 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     let all = SlotSet::all(rows.len());
     drop(rows);
     let mut bench = Bench { metric, codes: Codes::of(&vectors), vectors, all, queries, truth: Vec::new() };
+    let everything = bench.all.clone();
+    if let Some(path) = &args.allowed {
+        bench.all = npy::integers(path)?.values.iter().map(|slot| *slot as u32).collect();
+    }
     bench.truth = match &args.truth {
         Some(path) => {
             let truth = npy::integers(path)?;
@@ -134,13 +141,13 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     let (wall, cpu) = (Instant::now(), cpu_seconds(true));
     let mut hnsw = Hnsw::new(metric, params(&args.params)?);
     if args.index == IndexName::Hnsw {
-        let slots: Vec<u32> = bench.all.iter().collect();
-        hnsw.insert(&bench.codes, &slots, &Threads(args.threads));
+        let slots: Vec<u32> = everything.iter().collect();
+        let rows = Rows { vectors: &bench.vectors, codes: Some(&bench.codes) };
+        hnsw.insert(rows, &slots, &Threads(args.threads));
     }
     let build = (wall.elapsed().as_secs_f64(), cpu_seconds(true) - cpu);
     let index: &dyn VectorIndex = if args.index == IndexName::Hnsw { &hnsw } else { &Flat };
     let memory = (hnsw.memory() + bench.codes.memory()) as f64 / bench.vectors.rows().max(1) as f64;
-    eprintln!("degree {:.2} build {build:.1?} memory {memory:.1}", hnsw.mean_degree());
     let command: Vec<String> = std::env::args().collect();
     for &effort in &args.effort {
         let mut line = bench.measure(index, effort, args.k, args.repeat);
@@ -162,6 +169,10 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
 
 impl Bench {
     fn slots(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize) -> Vec<u32> {
+        self.found(index, query, k, effort).nearest.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    fn found(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize) -> Found {
         let search = Search {
             vectors: &self.vectors,
             codes: Some(&self.codes),
@@ -172,7 +183,7 @@ impl Bench {
             allowed: &self.all,
             pool: &Sequential,
         };
-        index.search(&search).nearest.into_iter().map(|(_, slot)| slot).collect()
+        index.search(&search)
     }
 
     fn measure(&self, index: &dyn VectorIndex, effort: usize, k: usize, repeat: usize) -> serde_json::Value {
@@ -188,16 +199,18 @@ impl Bench {
             walls.push(wall.elapsed().as_secs_f64());
             cpus.push(cpu_seconds(false) - cpu);
         }
-        let hundred: Vec<Vec<u32>> =
-            self.queries.iter().map(|query| self.slots(index, query, 100, effort.max(100))).collect();
+        let visited: usize = self.queries.iter().map(|query| self.found(index, query, k, effort).visited).sum();
+        let hundred: Vec<Vec<u32>> = self.queries.iter().map(|query| self.slots(index, query, 100, effort.max(100))).collect();
         for list in [&mut walls, &mut cpus, &mut latencies] {
             list.sort_by(f64::total_cmp);
         }
         let queries = self.queries.len() as f64;
         json!({
             "effort": effort,
+            "short": answers.iter().filter(|answer| answer.len() < k.min(self.all.len())).count(),
             "recall_at_10": self.recall(&answers, 10),
             "recall_at_100": self.recall(&hundred, 100),
+            "visited": visited as f64 / queries,
             "qps_wall": queries / walls[walls.len() / 2],
             "qps_cpu": queries / cpus[cpus.len() / 2],
             "p50_us": latencies[latencies.len() / 2],
@@ -237,8 +250,6 @@ fn params(given: &[String]) -> Result<Params> {
             "m" => params.m = value,
             "ef_construction" => params.ef_construction = value,
             "seed" => params.seed = value as u64,
-            "fill" => params.fill = value,
-            "forward" => params.forward = value,
             _ => bail!("hnsw has no parameter {name}"),
         }
     }

@@ -63,7 +63,11 @@ fn header(bytes: &[u8]) -> Result<(String, usize, &[u8])> {
     let kind = after("'descr':")?.split('\'').nth(1).context("no element type")?.to_owned();
     let shape = after("'shape':")?.split(['(', ')']).nth(1).context("no shape")?;
     let shape: Vec<usize> = shape.split(',').filter_map(|number| number.trim().parse().ok()).collect();
-    let [rows, columns] = shape[..] else { bail!("a matrix is wanted, found shape {shape:?}") };
+    let (rows, columns) = match shape[..] {
+        [rows] => (rows, 1),
+        [rows, columns] => (rows, columns),
+        _ => bail!("a matrix is wanted, found shape {shape:?}"),
+    };
     let width: usize = kind.get(2..).and_then(|width| width.parse().ok()).context("no width of elements")?;
     let data = bytes.get(start + len..).unwrap_or_default();
     ensure!(data.len() == rows * columns * width, "the file is cut short");
@@ -87,7 +91,8 @@ mod tests {
 
     #[test]
     fn halves_that_are_known() {
-        let known = [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65_504.0), (0x0001, 5.960_464_5e-8), (0x8000, -0.0), (0x3555, 0.333_251_95)];
+        let known =
+            [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65_504.0), (0x0001, 5.960_464_5e-8), (0x8000, -0.0), (0x3555, 0.333_251_95)];
         for (bits, value) in known {
             assert_eq!(half(bits).to_bits(), f32::to_bits(value), "{bits:x}");
         }

@@ -60,7 +60,7 @@ impl<S: Storage> Database<S> {
     /// Answers a query against a library, by id or name.
     ///
     /// # Errors
-    /// [`Code::LibraryNotFound`](crate::Code::LibraryNotFound), and those of [`Library::query`](crate::library::Library::query).
+    /// [`Code::LibraryNotFound`], and those of [`Library::query`](crate::library::Library::query).
     pub fn query(&self, library: &str, query: &Query, pool: &dyn Pool) -> Result<Answer> {
         self.state.find(library).ok_or_else(|| library_not_found(library))?.query(query, pool)
     }

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `CHECKPOINT` | which snapshots together are the state at which sequence |
 //! | `CLOSED` | where the log ends, while no process has it open after an orderly end |
-//! | `<first sequence>.log` | a segment of the log, see [`codec`](crate::codec) |
-//! | `<sequence>-<number>.vecino` | a snapshot of one library, see [`snapshot`](crate::snapshot) |
+//! | `<first sequence>.log` | a segment of the log, see [`codec`] |
+//! | `<sequence>-<number>.vecino` | a snapshot of one library, see [`snapshot`] |
 //!
 //! A checkpoint writes the snapshots of the libraries that changed, then `CHECKPOINT` (the step that makes it count), then
 //! begins a new segment and removes what nobody names any more. A crash between any two steps leaves the old or the new

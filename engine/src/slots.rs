@@ -89,13 +89,25 @@ impl SlotSet {
 
     /// The slots of a range, in ascending order. The range begins at a multiple of 64.
     pub fn iter_within(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
-        self.words_within(range).flat_map(|(at, word)| {
-            let mut rest = word;
-            std::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
-                rest &= rest - 1;
-                Some((at * 64) as u32 + bit)
-            })
+        self.words_within(range).flat_map(|(at, word)| bits(at, word))
+    }
+
+    /// The slots that are not in `other`, in ascending order.
+    pub fn difference<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
+        let others = other.words.iter().chain(std::iter::repeat(&0));
+        let words = self.words.iter().zip(others).enumerate();
+        words.filter(|(_, (word, other))| *word & !*other != 0).flat_map(|(at, (word, other))| bits(at, word & !other))
+    }
+
+    /// Every `step`th slot, from the first on.
+    pub fn every(&self, step: usize) -> impl Iterator<Item = u32> + '_ {
+        let step = step.max(1);
+        let mut before = 0_usize;
+        self.words.iter().enumerate().flat_map(move |(at, word)| {
+            let skipped = before.next_multiple_of(step) - before;
+            let here = word.count_ones() as usize;
+            before += here;
+            bits(at, if skipped < here { *word } else { 0 }).skip(skipped).step_by(step)
         })
     }
 
@@ -109,6 +121,16 @@ impl SlotSet {
             (at, if kept < 64 { word & ((1 << kept) - 1) } else { word })
         })
     }
+}
+
+/// The slots of the word at `at`, in ascending order.
+fn bits(at: usize, word: u64) -> impl Iterator<Item = u32> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+        rest &= rest - 1;
+        Some((at * 64) as u32 + bit)
+    })
 }
 
 impl FromIterator<u32> for SlotSet {
@@ -151,6 +173,19 @@ mod tests {
                 prop_assert_eq!(set.iter_within(range).collect::<Vec<_>>(), expected);
             }
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn differences_and_samples_are_those_of_a_list(
+            a in prop::collection::btree_set(0u32..400, 0..200),
+            b in prop::collection::btree_set(0u32..500, 0..200),
+            step in 0usize..90,
+        ) {
+            let (set, other) = (a.iter().copied().collect::<SlotSet>(), b.iter().copied().collect::<SlotSet>());
+            prop_assert_eq!(set.difference(&other).collect::<Vec<_>>(), a.difference(&b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(set.every(step).collect::<Vec<_>>(), a.iter().copied().step_by(step.max(1)).collect::<Vec<_>>());
         }
     }
 

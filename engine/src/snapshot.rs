@@ -22,7 +22,7 @@
 //!
 //! | tag | section |
 //! |---|---|
-//! | `META` | postcard of [`Image`]: the library, its fields, its documents and chunks by slot |
+//! | `META` | postcard of `Image` (below): the library, its fields, its documents and chunks by slot |
 //! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
 //! | `VECS` | the float rows of all slots, zero where a slot is free |
 //!

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{check, export, import, query};
+use crate::{
+    commands::{check, export, import, query},
+    serve,
+};
 
 /// A vector database: one engine and one file, on a server and in a browser tab.
 #[derive(Debug, Parser)]
@@ -69,7 +72,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let output = self.output;
         let result = match self.command {
-            Command::Serve(_) => Err(anyhow::anyhow!("this build cannot serve")),
+            Command::Serve(args) => serve::run(&args, output),
             Command::Import(args) => import::run(args, output),
             Command::Export(args) => export::run(args, output),
             Command::Query(args) => query::run(args, output),

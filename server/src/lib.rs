@@ -1,9 +1,15 @@
 //! The Vecino server: the engine with files, a network and a clock.
 //!
-//! Reading order: [`cli`] says what the program can be told, [`commands`] has what it does once and then ends, [`storage`] is
-//! the engine's storage over a folder, [`service`] what is done for a client, whatever the way in.
+//! Reading order: [`cli`] says what the program can be told, [`commands`] has what it does once and then ends, [`serve`] what
+//! it does until it is told to end. A request goes from [`api`] to [`service`], which embeds texts ([`embed`]) and asks the
+//! [`store`], which keeps what is written in a folder ([`storage`]).
 
+pub mod api;
 pub mod cli;
 pub mod commands;
+pub mod embed;
+pub mod host;
+pub mod serve;
 pub mod service;
 pub mod storage;
+pub mod store;

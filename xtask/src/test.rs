@@ -38,11 +38,12 @@ const WARNINGS_ARE_ERRORS: [&str; 3] = ["--", "-D", "warnings"];
 type Action = fn(&mut Run) -> Result<Outcome>;
 
 /// The steps, quick ones first. All of them share cargo's dev profile and its flags, so that little is built twice.
-const STEPS: [(&str, Action); 11] = [
+const STEPS: [(&str, Action); 12] = [
     ("set up", set_up),
     ("format", format),
     ("lint, this machine", lint_host),
     ("lint, wasm", lint_wasm),
+    ("document", document),
     ("licences, bans, sources", licences),
     ("build tests and server", build),
     ("test", test),
@@ -114,6 +115,14 @@ fn lint_host(run: &mut Run) -> Result<Outcome> {
 fn lint_wasm(run: &mut Run) -> Result<Outcome> {
     let wasm = ["clippy", "--locked", "--target", WASM_TARGET, "--package=vecino-wasm", "--lib", "--tests"];
     run.cargo(&[&wasm[..], &WARNINGS_ARE_ERRORS].concat())
+}
+
+/// Links in the documentation lead somewhere.
+fn document(run: &mut Run) -> Result<Outcome> {
+    let mut command = run.checkout.cargo();
+    command.args(["doc", "--locked", "--no-deps"]).args(OTHERS).env("RUSTDOCFLAGS", "-D warnings");
+    process::run(&mut command)?;
+    Ok(Outcome::Passed)
 }
 
 /// The fourth check of cargo-deny, advisories, asks the network for the newest list and is not part of a test run.

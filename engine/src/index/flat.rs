@@ -4,8 +4,13 @@
 //! `4 * dimension` bytes a row and runs at the speed of memory. The choice for libraries that are small (up to some ten thousand
 //! chunks a query takes about a millisecond) and for filters that leave few slots; and the yardstick of every other index.
 
-use super::{Found, Search, VectorIndex};
-use crate::{distance::keys, pool, top_k::TopK, vectors::PAGE_ROWS};
+use super::{Found, Rows, Search, VectorIndex};
+use crate::{
+    distance::keys,
+    pool::{self, Pool},
+    top_k::TopK,
+    vectors::PAGE_ROWS,
+};
 
 /// Pages that one job scans: 16,384 rows.
 const PAGES_PER_JOB: usize = 64;
@@ -17,6 +22,14 @@ pub struct Flat;
 impl VectorIndex for Flat {
     fn name(&self) -> &'static str {
         "flat"
+    }
+
+    fn insert(&mut self, _: Rows<'_>, _: &[u32], _: &dyn Pool) {}
+
+    fn remove(&mut self, _: Rows<'_>, _: u32) {}
+
+    fn memory(&self) -> usize {
+        0
     }
 
     fn search(&self, search: &Search<'_>) -> Found {

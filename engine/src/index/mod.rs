@@ -6,6 +6,7 @@
 //! | index | build | search | memory a vector | exact |
 //! |---|---|---|---|---|
 //! | [`flat`] | none | reads every allowed row | 0 bytes | yes |
+//! | [`hnsw`] | O(n log n) | O(log n) | some 8.6 `m` bytes, and the codes | no |
 
 pub mod flat;
 pub mod hnsw;
@@ -44,11 +45,31 @@ pub struct Found {
     pub visited: usize,
 }
 
+/// The rows that an index is built over.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// The floats.
+    pub vectors: &'a Vectors,
+    /// Their codes, if the library keeps any.
+    pub codes: Option<&'a Codes>,
+}
+
 /// A way to find the nearest slots.
+///
+/// Slots that were never inserted are found all the same, by comparing them one by one: an index may lag behind.
 pub trait VectorIndex {
     /// The index's name, as in [`IndexType`](crate::model::IndexType).
     fn name(&self) -> &'static str;
 
+    /// Takes in `slots`, whose rows are there. What comes of it depends on how slots are cut into calls, never on `pool`.
+    fn insert(&mut self, rows: Rows<'_>, slots: &[u32], pool: &dyn Pool);
+
+    /// Takes out `slot`, whose row is still there.
+    fn remove(&mut self, rows: Rows<'_>, slot: u32);
+
     /// The `k` nearest of the allowed slots, or all of them when there are fewer.
     fn search(&self, search: &Search<'_>) -> Found;
+
+    /// Bytes held, rows and codes not counted.
+    fn memory(&self) -> usize;
 }

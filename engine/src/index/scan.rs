@@ -9,10 +9,16 @@ use crate::{
     top_k::TopK,
 };
 
-use super::Search;
+use super::{Found, Search};
 
 /// How many rows ahead codes are fetched.
 const AHEAD: usize = 8;
+
+/// The `k` nearest of the allowed slots, exactly.
+pub(super) fn all(search: &Search<'_>, codes: &Codes) -> Found {
+    let slots: Vec<u32> = search.allowed.iter().collect();
+    Found { nearest: nearest(search, codes, &slots).into_sorted_vec(), visited: slots.len() }
+}
 
 /// The `k` nearest of `slots`, exactly.
 pub(super) fn nearest(search: &Search<'_>, codes: &Codes, slots: &[u32]) -> TopK {

@@ -46,23 +46,34 @@ impl Beam {
     /// The nearest row that waits for expansion; from now on it does not.
     #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<u32> {
+        self.pop_with_key().map(|(_, row)| row)
+    }
+
+    #[inline(always)]
+    pub(super) fn pop_with_key(&mut self) -> Option<(f32, u32)> {
         let item = self.items.get_mut(self.next)?;
         *item |= 1;
-        let row = *item as u32 >> 1;
+        let found = unpack(*item);
         self.next += 1;
         while self.items.get(self.next).is_some_and(|item| item & 1 == 1) {
             self.next += 1;
         }
-        Some(row)
+        Some(found)
+    }
+
+    /// Whether what is pushed from now on takes the place of something.
+    pub(super) fn is_full(&self) -> bool {
+        self.items.len() >= self.limit
+    }
+
+    /// The key of the farthest row.
+    pub(super) fn worst(&self) -> Option<f32> {
+        self.items.last().map(|item| unpack(*item).0)
     }
 
     /// Keys and rows, nearest first.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (f32, u32)> + '_ {
         self.items.iter().map(|item| unpack(*item))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
     }
 }
 
@@ -120,6 +131,8 @@ impl Visited {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     pub(super) beam: Beam,
+    /// Where the walk may go on, where that is more than what it keeps.
+    pub(super) front: Beam,
     pub(super) visited: Visited,
     /// Neighbours that are about to be measured.
     pub(super) fresh: Vec<u32>,
@@ -130,7 +143,7 @@ pub(super) struct Scratch {
 
 /// Working memories that wait for the next walk, so that a query allocates nothing in proportion to the index.
 #[derive(Debug, Default)]
-pub(super) struct Scratches(Mutex<Vec<Box<Scratch>>>);
+pub(super) struct Scratches(Mutex<Vec<Scratch>>);
 
 impl Scratches {
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {

@@ -132,6 +132,19 @@ impl Layer {
         row
     }
 
+    /// Fills an empty layer: the slot of each row, and the row in the layer below.
+    pub(super) fn restore(&mut self, slots: &[u32], down: &[u32]) {
+        self.blocks = vec![Block([FREE; BLOCK]); slots.len() * self.stride()];
+        self.incoming = vec![0; slots.len()];
+        let used = || (0_u32..).zip(slots).filter(|(_, slot)| **slot != FREE);
+        self.used = used().map(|(row, _)| row).collect();
+        if let Some(above) = &mut self.above {
+            above.rows = used().map(|(row, slot)| (*slot, row)).collect();
+            above.slots = slots.to_vec();
+            above.down = down.to_vec();
+        }
+    }
+
     /// Takes out a row that no link leads to any more.
     pub(super) fn take_out(&mut self, row: u32) {
         self.set_links(row, &[]);
@@ -168,7 +181,8 @@ impl Layer {
     /// Bytes held.
     pub(super) fn memory(&self) -> usize {
         // A node of a B-tree has at least half of its 11 places full: 8 bytes an entry become some 16.
-        let above = self.above.as_ref().map_or(0, |above| 4 * (above.slots.capacity() + above.down.capacity()) + 16 * above.rows.len());
+        let above =
+            self.above.as_ref().map_or(0, |above| 4 * (above.slots.capacity() + above.down.capacity()) + 16 * above.rows.len());
         self.blocks.capacity() * size_of::<Block>() + 4 * self.incoming.capacity() + self.rows().div_ceil(8) + above
     }
 }

@@ -23,7 +23,7 @@ const BATCH: usize = 512;
 const LISTS_PER_JOB: usize = 64;
 
 /// The most layers above the base.
-const MAX_LEVEL: usize = 15;
+pub(super) const MAX_LEVEL: usize = 15;
 
 /// The new rows of a batch.
 struct Batch {
@@ -38,12 +38,12 @@ impl Hnsw {
     /// Links `slots`; their codes have been set. A slot that is linked already is linked anew.
     ///
     /// The outcome depends on the slots and on how they are cut into calls, not on their order within a call nor on `pool`.
-    pub fn insert(&mut self, codes: &Codes, slots: &[u32], pool: &dyn Pool) {
+    pub(super) fn link_all(&mut self, codes: &Codes, slots: &[u32], pool: &dyn Pool) {
         let mut slots = slots.to_vec();
         slots.sort_unstable();
         slots.dedup();
         for slot in &slots {
-            self.remove(codes, *slot);
+            self.unlink(codes, *slot);
         }
         if let Some(base) = self.layers.first_mut() {
             let last = slots.last().map_or(0, |slot| *slot as usize + 1);
@@ -68,7 +68,7 @@ impl Hnsw {
                 .filter_map(|(rows, lists)| Some((*rows.get(level)?, std::mem::take(lists.get_mut(level)?))))
                 .collect();
             let fill = self.fill(level);
-            link(&mut self.layers[level], &view, lists, fill, pool);
+            link(&mut self.layers[level], &view, &lists, fill, pool);
         }
         let top = self.layers.len() - 1;
         if self.entry.is_none_or(|(level, _)| level < top) {
@@ -144,16 +144,16 @@ impl Hnsw {
             candidates.extend(others.map(|row| (probe.key(layer.slot(*row)), *row)));
             candidates.sort_unstable_by(by_key);
             candidates.truncate(self.params.ef_construction);
-            select(layer, codes, &candidates, self.forward(level), self.fill(level), &mut lists[level]);
+            select(layer, codes, &candidates, self.params.m, self.fill(level), &mut lists[level]);
         }
         lists
     }
 }
 
 /// Links new rows as planned, and back. `fill` is as in [`select`].
-fn link(layer: &mut Layer, codes: &View<'_>, lists: Vec<(u32, Vec<u32>)>, fill: usize, pool: &dyn Pool) {
+fn link(layer: &mut Layer, codes: &View<'_>, lists: &[(u32, Vec<u32>)], fill: usize, pool: &dyn Pool) {
     let mut back: Vec<(u32, u32)> = Vec::new();
-    for (row, list) in &lists {
+    for (row, list) in lists {
         layer.set_links(*row, list);
         back.extend(list.iter().map(|target| (*target, *row)));
     }

@@ -14,7 +14,10 @@ impl Hnsw {
     /// Takes `slot` out and closes the gap: every row that linked to it chooses anew among what it linked to and what the removed
     /// row linked to. Nothing is left behind. The code of `slot` must still be the one it was linked with, or the search for those rows
     /// takes longer.
-    pub fn remove(&mut self, codes: &Codes, slot: u32) {
+    pub(super) fn unlink(&mut self, codes: &Codes, slot: u32) {
+        if !self.layers.first().is_some_and(|base| base.used.contains(slot)) {
+            return;
+        }
         let view = codes.view(self.metric);
         for level in (0..self.layers.len()).rev() {
             if let Some(row) = self.layers[level].row(slot) {

@@ -1,0 +1,162 @@
+//! `/v1/libraries/{library}/documents`.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use vecino_engine::{Code, Error, command::OnConflict, view::DocumentView};
+
+use super::{
+    App, blocking,
+    extract::{Body, Params, Path},
+    input::{Conflict, DocumentChange, DocumentInput},
+    page::{PageParams, cursor},
+    problem::Answer,
+    responses::{Conflicts, Failures, NotFound, Refused, Unreadable},
+};
+use crate::service::{
+    documents::{BatchWritten, DocumentUpdated, DocumentWritten},
+    libraries::Deleted,
+};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list_documents, add_document)).routes(routes!(add_documents)).routes(routes!(
+        get_document,
+        put_document,
+        update_document,
+        delete_document
+    ))
+}
+
+/// What to do when the document exists already.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ConflictParams {
+    /// `refuse` (with 409) unless told, `skip` or `replace`.
+    #[serde(default)]
+    #[param(inline)]
+    on_conflict: Conflict,
+}
+
+/// Documents to be written: all or none.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BatchInput {
+    /// Up to 1,000 documents.
+    documents: Vec<DocumentInput>,
+    /// What to do with those that exist already: `refuse` (all, with 409) unless told, `skip` or `replace`.
+    #[serde(default)]
+    on_conflict: Conflict,
+}
+
+/// A part of the listing of documents.
+#[derive(Debug, Serialize, ToSchema)]
+struct DocumentList {
+    /// In the order of their ids.
+    documents: Vec<DocumentView>,
+    /// Where the next part begins; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Lists the documents of a library.
+#[utoipa::path(get, path = "/v1/libraries/{library}/documents", tag = "documents",
+    params(("library" = String, Path, description = "Id or name."), PageParams),
+    responses((status = 200, body = DocumentList), Refused, NotFound, Failures))]
+async fn list_documents(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<PageParams>,
+) -> Answer<Json<DocumentList>> {
+    let page = params.read()?;
+    let listed = blocking(&app, move |service| service.documents(&library, &page)).await?;
+    Ok(Json(DocumentList { documents: listed.items, next_cursor: cursor(listed.next) }))
+}
+
+/// Adds a document.
+///
+/// With a `text`, it is split into passages of up to 200 tokens, and each is embedded with the title before it. With `chunks`,
+/// those without an `embedding` are embedded.
+#[utoipa::path(post, path = "/v1/libraries/{library}/documents", tag = "documents", request_body = DocumentInput,
+    params(("library" = String, Path, description = "Id or name."), ConflictParams),
+    responses((status = 201, body = DocumentWritten),
+        (status = 200, description = "It exists already and was kept, as `on_conflict=skip` asked.", body = DocumentWritten),
+        Refused, Unreadable, NotFound, Conflicts, Failures))]
+async fn add_document(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ConflictParams>,
+    Body(input): Body<DocumentInput>,
+) -> Answer<(StatusCode, Json<DocumentWritten>)> {
+    let document = input.read(&app.service)?;
+    let written = blocking(&app, move |service| service.put_document(&library, document, params.on_conflict.into())).await?;
+    Ok((if written.skipped { StatusCode::OK } else { StatusCode::CREATED }, Json(written)))
+}
+
+/// Adds documents, all or none.
+#[utoipa::path(post, path = "/v1/libraries/{library}/documents/batch", tag = "documents", request_body = BatchInput,
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = BatchWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
+async fn add_documents(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Body(input): Body<BatchInput>,
+) -> Answer<Json<BatchWritten>> {
+    let read = |(number, document): (usize, DocumentInput)| {
+        document.read(&app.service).map_err(|problem| problem.within(&format!("documents[{number}]")))
+    };
+    let documents = input.documents.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+    let written = blocking(&app, move |service| service.put_documents(&library, documents, input.on_conflict.into()));
+    Ok(Json(written.await?))
+}
+
+/// Tells of a document.
+#[utoipa::path(get, path = "/v1/libraries/{library}/documents/{document}", tag = "documents",
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    responses((status = 200, body = DocumentView), Refused, NotFound, Failures))]
+async fn get_document(State(app): State<App>, Path((library, document)): Path<(String, String)>) -> Answer<Json<DocumentView>> {
+    Ok(Json(blocking(&app, move |service| service.document(&library, &document)).await?))
+}
+
+/// Writes a document in place of the one of this id, or as a new one.
+#[utoipa::path(put, path = "/v1/libraries/{library}/documents/{document}", tag = "documents", request_body = DocumentInput,
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    responses((status = 200, description = "It was replaced.", body = DocumentWritten),
+        (status = 201, description = "There was none.", body = DocumentWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
+async fn put_document(
+    State(app): State<App>,
+    Path((library, id)): Path<(String, String)>,
+    Body(mut input): Body<DocumentInput>,
+) -> Answer<(StatusCode, Json<DocumentWritten>)> {
+    if let Some(received) = input.id.replace(id.clone()).filter(|received| *received != id) {
+        let detail = format!("the address names the document '{id}', the body names '{received}'; leave it out of the body");
+        return Err(Error::new(Code::InvalidValue, detail).field("id").numbers(id, received).into());
+    }
+    let document = input.read(&app.service)?;
+    let written = blocking(&app, move |service| service.put_document(&library, document, OnConflict::Replace)).await?;
+    Ok((if written.created { StatusCode::CREATED } else { StatusCode::OK }, Json(written)))
+}
+
+/// Changes metadata and attributes of a document.
+///
+/// Its chunks stay as they are: to embed them with another title, write the document anew.
+#[utoipa::path(patch, path = "/v1/libraries/{library}/documents/{document}", tag = "documents", request_body = DocumentChange,
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    responses((status = 200, body = DocumentUpdated), Refused, Unreadable, NotFound, Failures))]
+async fn update_document(
+    State(app): State<App>,
+    Path((library, document)): Path<(String, String)>,
+    Body(change): Body<DocumentChange>,
+) -> Answer<Json<DocumentUpdated>> {
+    let patch = change.read()?;
+    Ok(Json(blocking(&app, move |service| service.update_document(&library, &document, patch)).await?))
+}
+
+/// Deletes a document with its chunks.
+#[utoipa::path(delete, path = "/v1/libraries/{library}/documents/{document}", tag = "documents",
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    responses((status = 200, body = Deleted), Refused, NotFound, Failures))]
+async fn delete_document(State(app): State<App>, Path((library, document)): Path<(String, String)>) -> Answer<Json<Deleted>> {
+    Ok(Json(blocking(&app, move |service| service.delete_document(&library, &document)).await?))
+}

@@ -1,0 +1,80 @@
+//! What is done for every request: its id, its time, its headers, and a word in the log.
+
+use std::{any::Any, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tokio::time::{Instant, timeout};
+
+use super::problem::Problem;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A longer id than this is not taken over from a client.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The page runs its own scripts and wasm only; it may read a library from any address that the user names.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+     img-src 'self' data:; connect-src 'self' https: http:; object-src 'none'; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'";
+
+const SECURITY: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+tokio::task_local! {
+    static CURRENT: String;
+}
+
+/// The id of the request that is being answered.
+pub(super) fn request_id() -> String {
+    CURRENT.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// The outermost layer. A client's own request id is kept if it is one.
+pub(super) async fn around(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    let own = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+    let sound = |id: &&str| !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let id = own.filter(sound).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let begun = Instant::now();
+    let answer = async {
+        timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+            let detail = format!("after {} s there is no answer; a write may still be done", limit.as_secs());
+            Problem::new("timeout", detail).into_response()
+        })
+    };
+    let mut response = CURRENT.scope(id.clone(), answer).await;
+    decorate(response.headers_mut(), &id);
+    let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_secs_f64() * 1e3);
+    tracing::debug!(%method, path, status, took_ms, request_id = id, "answered");
+    response
+}
+
+fn decorate(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(&REQUEST_ID, id);
+    }
+    for (name, value) in SECURITY {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What the API tells is as of now.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// The answer to a request that made its handler panic.
+pub(super) fn panicked(why: Box<dyn Any + Send + 'static>) -> Response {
+    let why = why.downcast::<String>().map_or_else(
+        |why| why.downcast::<&'static str>().map_or_else(|_| "unknown".to_owned(), |why| (*why).to_owned()),
+        |why| *why,
+    );
+    tracing::error!(why, request_id = request_id(), "a request panicked");
+    Problem::new("internal", "the request failed for a reason that is not its own; the log has more").into_response()
+}

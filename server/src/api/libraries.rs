@@ -1,0 +1,253 @@
+//! `/v1/libraries`.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use vecino_engine::{
+    command::LibraryDraft,
+    distance::Metric,
+    model::{EmbeddingModel, FieldType, IndexType},
+    snapshot::SNAPSHOT_VERSION,
+    view::LibraryView,
+};
+
+use super::{
+    App, blocking,
+    extract::{Body, Params, Path},
+    input::{or_null, some},
+    page::{PageParams, cursor},
+    problem::{Answer, Problem},
+    responses::{Conflicts, Failures, NotFound, Refused, Unreadable},
+};
+use crate::service::libraries::Deleted;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_libraries, create_library))
+        .routes(routes!(get_library, update_library, delete_library))
+        .routes(routes!(export_library))
+}
+
+/// A library to be created.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LibraryInput {
+    /// Unique among libraries.
+    name: String,
+    /// Unique too, and stable under renaming; made here if it is left out.
+    id: Option<String>,
+    /// What is known of it.
+    #[serde(default)]
+    metadata: LibraryMetadataInput,
+    /// How nearness is measured, `cosine` unless told; fixed for the life of the library.
+    #[schema(value_type = Option<MetricName>)]
+    metric: Option<Metric>,
+    /// The attribute fields, where they are known. Others come with the documents, unless `strict`.
+    schema: Option<SchemaInput>,
+}
+
+/// The metadata of a library to be created.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LibraryMetadataInput {
+    /// For people.
+    description: Option<String>,
+    /// `auto` unless told.
+    #[schema(value_type = Option<IndexTypeName>)]
+    index_type: Option<IndexType>,
+    /// Length of every vector; else it is fixed by the first one.
+    embedding_dimension: Option<u32>,
+    /// The model that turns text into vectors. `static-minilm-256` is built in; for others, bring the vectors.
+    embedding_model: Option<String>,
+}
+
+/// The attribute fields of a library to be created.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SchemaInput {
+    /// Names and types.
+    #[schema(value_type = BTreeMap<String, FieldTypeName>)]
+    fields: BTreeMap<String, FieldType>,
+    /// Whether attributes of other names are refused, `true` unless told.
+    #[serde(default = "yes")]
+    strict: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How nearness is measured.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum MetricName {
+    Cosine,
+    Euclidean,
+    Dot,
+}
+
+/// Which index serves a library.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum IndexTypeName {
+    Auto,
+    Flat,
+}
+
+/// The type of an attribute field.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it only describes")]
+enum FieldTypeName {
+    Keyword,
+    Integer,
+    Float,
+    Boolean,
+    Timestamp,
+    Text,
+}
+
+/// Changes of a library. What is left out stays.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LibraryChange {
+    /// Another name.
+    #[serde(default, deserialize_with = "some")]
+    name: Option<String>,
+    /// Metadata to be changed.
+    #[serde(default)]
+    metadata: LibraryMetadataChange,
+}
+
+/// Changes of a library's metadata.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LibraryMetadataChange {
+    /// Another description; null removes it.
+    #[serde(default, deserialize_with = "or_null")]
+    description: Option<String>,
+}
+
+/// A part of the listing of libraries.
+#[derive(Debug, Serialize, ToSchema)]
+struct LibraryList {
+    /// In the order of their ids.
+    libraries: Vec<LibraryView>,
+    /// Where the next part begins; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Lists the libraries.
+#[utoipa::path(get, path = "/v1/libraries", tag = "libraries", params(PageParams),
+    responses((status = 200, body = LibraryList), Refused, Failures))]
+async fn list_libraries(State(app): State<App>, Params(params): Params<PageParams>) -> Answer<Json<LibraryList>> {
+    let page = params.read()?;
+    let listed = blocking(&app, move |service| service.libraries(&page)).await?;
+    Ok(Json(LibraryList { libraries: listed.items, next_cursor: cursor(listed.next) }))
+}
+
+/// Creates a library.
+///
+/// Its contract (dimension, metric, embedding model) is fixed here or by its first vector, and holds for all that come after.
+#[utoipa::path(post, path = "/v1/libraries", tag = "libraries", request_body = LibraryInput,
+    responses((status = 201, body = LibraryView), Refused, Unreadable, Conflicts, Failures))]
+async fn create_library(State(app): State<App>, Body(input): Body<LibraryInput>) -> Answer<(StatusCode, Json<LibraryView>)> {
+    let LibraryInput { name, id, metadata, metric, schema } = input;
+    let (fields, strict_schema) = schema.map_or_else(Default::default, |schema| (schema.fields, schema.strict));
+    let draft = LibraryDraft {
+        id: id.unwrap_or_else(|| app.service.new_id()),
+        name,
+        description: metadata.description,
+        metric: metric.unwrap_or_default(),
+        index_type: metadata.index_type.unwrap_or_default(),
+        dimension: metadata.embedding_dimension.map(|dimension| dimension as usize),
+        embedding_model: metadata.embedding_model.map(|name| EmbeddingModel { name: name.into(), fingerprint: Box::default() }),
+        fields: fields.into_iter().collect(),
+        strict_schema,
+        now: app.service.now(),
+    };
+    let view = blocking(&app, move |service| service.create_library(draft)).await?;
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Tells of a library, by id or name.
+#[utoipa::path(get, path = "/v1/libraries/{library}", tag = "libraries",
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = LibraryView), Refused, NotFound, Failures))]
+async fn get_library(State(app): State<App>, Path(library): Path<String>) -> Answer<Json<LibraryView>> {
+    Ok(Json(blocking(&app, move |service| service.library(&library)).await?))
+}
+
+/// Renames a library, or describes it anew.
+#[utoipa::path(patch, path = "/v1/libraries/{library}", tag = "libraries", request_body = LibraryChange,
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Failures))]
+async fn update_library(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Body(change): Body<LibraryChange>,
+) -> Answer<Json<LibraryView>> {
+    let LibraryChange { name, metadata } = change;
+    Ok(Json(blocking(&app, move |service| service.update_library(&library, name, metadata.description)).await?))
+}
+
+/// Deletes a library with all that is in it.
+#[utoipa::path(delete, path = "/v1/libraries/{library}", tag = "libraries",
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = Deleted), Refused, NotFound, Failures))]
+async fn delete_library(State(app): State<App>, Path(library): Path<String>) -> Answer<Json<Deleted>> {
+    Ok(Json(blocking(&app, move |service| service.delete_library(&library)).await?))
+}
+
+/// Downloads a library as a `.vecino` file.
+///
+/// The same bytes for the same contents. Send the `ETag` in `If-None-Match` to hear whether there is something new.
+#[utoipa::path(get, path = "/v1/libraries/{library}/snapshot", tag = "libraries",
+    params(("library" = String, Path, description = "Id or name.")),
+    responses(
+        (status = 200, content_type = "application/octet-stream", body = Vec<u8>, headers(
+            ("ETag" = String, description = "Changes with the library."),
+            ("X-Vecino-Seq" = u64, description = "Sequence of the last write that changed the library."))),
+        (status = 304, description = "Nothing has changed."), Refused, NotFound, Failures))]
+async fn export_library(State(app): State<App>, Path(library): Path<String>, headers: HeaderMap) -> Answer<Response> {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
+    let known = known.split(',').find_map(|tag| tag.trim().trim_matches('"').strip_prefix(&tag_prefix())?.parse().ok());
+    let exported = blocking(&app, move |service| service.export_library(&library, known)).await?;
+    let value = |text: String| HeaderValue::try_from(text).map_err(|error| Problem::new("internal", error.to_string()));
+    let mut response = match exported.bytes {
+        Some(bytes) => Bytes::from(bytes).into_response(),
+        None => StatusCode::NOT_MODIFIED.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, value(format!("\"{}{}\"", tag_prefix(), exported.seq))?);
+    headers.insert("x-vecino-seq", HeaderValue::from(exported.seq));
+    headers.insert(header::CONTENT_DISPOSITION, value(disposition(&exported.name))?);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// The same contents are other bytes in another format.
+fn tag_prefix() -> String {
+    format!("{SNAPSHOT_VERSION}-")
+}
+
+/// The file's name: in plain letters for everybody, and as it is for those who can read that.
+fn disposition(name: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    let safe: String = name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
+    let encoded: String =
+        name.bytes().map(|byte| if plain(byte.into()) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    format!("attachment; filename=\"{safe}.vecino\"; filename*=UTF-8''{encoded}.vecino")
+}

@@ -1,0 +1,69 @@
+//! Parts of listings and their cursors.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use vecino_engine::{Code, Error, Result, model::limits::MAX_PAGE};
+
+use crate::service::Page;
+
+/// Items of a listing unless more are asked for.
+const DEFAULT_PAGE: u64 = 100;
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageParams {
+    /// How many items, at most: 1 to 1,000, 100 unless told.
+    limit: Option<u64>,
+    /// Where to go on: `next_cursor` of the part before.
+    cursor: Option<String>,
+}
+
+/// Which part of a listing of chunks is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChunkPageParams {
+    /// How many items, at most: 1 to 1,000, 100 unless told.
+    limit: Option<u64>,
+    /// Where to go on: `next_cursor` of the part before.
+    cursor: Option<String>,
+    /// Whether the chunks tell their vectors.
+    #[serde(default)]
+    pub(super) embedding: bool,
+}
+
+impl PageParams {
+    pub(super) fn read(&self) -> Result<Page> {
+        read(self.limit, self.cursor.as_deref())
+    }
+}
+
+impl ChunkPageParams {
+    pub(super) fn read(&self) -> Result<Page> {
+        read(self.limit, self.cursor.as_deref())
+    }
+}
+
+/// A cursor as clients see it: letters that say nothing.
+pub(super) fn cursor(item: Option<String>) -> Option<String> {
+    item.map(|item| URL_SAFE_NO_PAD.encode(item))
+}
+
+fn read(limit: Option<u64>, cursor: Option<&str>) -> Result<Page> {
+    let limit = limit.unwrap_or(DEFAULT_PAGE);
+    if limit == 0 || limit > MAX_PAGE as u64 {
+        let detail = format!("limit is 1 to {MAX_PAGE}, received {limit}");
+        return Err(Error::new(Code::InvalidValue, detail).field("limit").numbers(MAX_PAGE, limit));
+    }
+    let after = cursor.map(|cursor| {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+            let detail = "this is not a cursor of a listing: take next_cursor as it is, or leave it out to begin anew";
+            Error::new(Code::InvalidValue, detail).field("cursor")
+        })
+    });
+    Ok(Page { limit: limit as usize, after: after.transpose()? })
+}

@@ -1,0 +1,147 @@
+//! Errors as problem documents (RFC 9457).
+
+use axum::{
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::Value as Json;
+use utoipa::ToSchema;
+use vecino_engine::{Code, Error};
+
+use super::layers::request_id;
+use crate::storage;
+
+/// An answer that says what went wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Problem(Box<Document>);
+
+/// What went wrong. The same for every error of the API.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document {
+    /// Names the kind of problem: `/problems/` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind of problem in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time, and what to do.
+    pub detail: String,
+    /// The kind of problem, for programs.
+    #[schema(example = "wrong_dimension")]
+    pub code: String,
+    /// The field or parameter at fault, as a path such as `chunks[3].embedding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What would have been right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Json>,
+    /// What came instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub received: Option<Json>,
+    /// The id of the request, also in the header `x-request-id`.
+    pub request_id: String,
+}
+
+/// Shorthand for what handlers return.
+pub(super) type Answer<T> = Result<T, Problem>;
+
+/// Kinds of problem that only HTTP has: code, status, meaning.
+const KINDS: &[(&str, StatusCode, &str)] = &[
+    ("bad_json", StatusCode::BAD_REQUEST, "The body is not JSON."),
+    ("missing_field", StatusCode::BAD_REQUEST, "A field is missing."),
+    ("not_found", StatusCode::NOT_FOUND, "There is nothing at this address."),
+    ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "This address does not know this method."),
+    ("payload_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than this server takes."),
+    ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of a kind that is not understood here."),
+    ("bad_request", StatusCode::BAD_REQUEST, "The request cannot be read."),
+    ("timeout", StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
+    ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something failed inside the server."),
+];
+
+impl Problem {
+    /// A problem of the kinds that only HTTP has.
+    pub(super) fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        let known = KINDS.iter().find(|(known, ..)| *known == code);
+        let (_, status, title) = known.copied().unwrap_or((code, StatusCode::INTERNAL_SERVER_ERROR, ""));
+        Self::with(code, status, title, detail.into())
+    }
+
+    fn with(code: &str, status: StatusCode, title: &str, detail: String) -> Self {
+        Self(Box::new(Document {
+            kind: format!("/problems/{code}"),
+            title: title.trim().trim_end_matches('.').to_owned(),
+            status: status.as_u16(),
+            detail,
+            code: code.to_owned(),
+            field: None,
+            expected: None,
+            received: None,
+            request_id: request_id(),
+        }))
+    }
+
+    /// Names the field at fault.
+    pub(super) fn field(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    /// Puts `prefix` before the field's path.
+    pub(super) fn within(mut self, prefix: &str) -> Self {
+        let field = self.0.field.map_or_else(String::new, |field| format!(".{field}"));
+        self.0.field = Some(format!("{prefix}{field}"));
+        self
+    }
+
+    /// Says what was expected and what was received.
+    pub(super) fn numbers(mut self, expected: impl Into<Json>, received: impl Into<Json>) -> Self {
+        self.0.expected = Some(expected.into());
+        self.0.received = Some(received.into());
+        self
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let title = Code::ALL.iter().find(|(code, _)| *code == error.code).map_or("", |(_, meaning)| meaning);
+        let status = status_of(&error);
+        if status.is_server_error() {
+            tracing::error!(%error, request_id = request_id(), "a request failed");
+        }
+        let mut problem = Self::with(error.code.as_str(), status, title, error.detail);
+        (problem.0.field, problem.0.expected, problem.0.received) = (error.field, error.expected, error.received);
+        problem
+    }
+}
+
+fn status_of(error: &Error) -> StatusCode {
+    match error.code {
+        Code::InvalidValue
+        | Code::WrongType
+        | Code::UnknownField
+        | Code::UnknownOperator
+        | Code::WrongDimension
+        | Code::NotFinite
+        | Code::ZeroVector
+        | Code::EmptyText
+        | Code::LimitExceeded
+        | Code::EmbeddingModel => StatusCode::BAD_REQUEST,
+        Code::LibraryNotFound | Code::DocumentNotFound | Code::ChunkNotFound => StatusCode::NOT_FOUND,
+        Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => StatusCode::CONFLICT,
+        Code::Damaged | Code::UnsupportedVersion => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Storage if storage::is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
+        Code::Locked | Code::Storage => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self.0)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}

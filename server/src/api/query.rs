@@ -1,0 +1,110 @@
+//! `/v1/libraries/{library}/query`.
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use vecino_engine::{Code, Error, filter::Filter, model::limits::MAX_K, query::Include};
+
+use super::{
+    App, blocking,
+    extract::{Body, Path},
+    input::Embedding,
+    problem::{Answer, Problem},
+    responses::{Failures, NotFound, Refused, Unreadable},
+};
+use crate::service::query::{Answered, Near, Question};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(query))
+}
+
+/// What is asked: the chunks that are nearest to a `text` or to an `embedding`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct QueryInput {
+    /// A text of up to 10,000 characters, embedded here.
+    text: Option<String>,
+    /// A vector.
+    embedding: Option<Embedding>,
+    /// How many hits, 1 to 10,000; 10 unless told.
+    k: Option<u64>,
+    /// Which chunks may be among them, such as `{"year": {"$gte": 2020}}`.
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Value>,
+    /// How to search.
+    #[serde(default)]
+    mode: Mode,
+    /// What a hit tells beside its ids and its score; `text`, `metadata` and `attributes` unless told.
+    include: Option<Vec<Part>>,
+    /// Whether the answer explains itself.
+    #[serde(default)]
+    explain: bool,
+}
+
+/// How to search.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    /// By the nearness of vectors.
+    #[default]
+    Vector,
+}
+
+/// A part of a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    /// The text.
+    Text,
+    /// The fixed metadata of document and chunk.
+    Metadata,
+    /// The attributes of the document, with those of the chunk laid over them.
+    Attributes,
+    /// The stored vector.
+    Embedding,
+}
+
+/// Answers a query.
+///
+/// `k` hits come back whenever so many chunks pass the filter.
+#[utoipa::path(post, path = "/v1/libraries/{library}/query", tag = "query", request_body = QueryInput,
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, body = Answered), Refused, Unreadable, NotFound, Failures))]
+async fn query(State(app): State<App>, Path(library): Path<String>, Body(input): Body<QueryInput>) -> Answer<Json<Answered>> {
+    let question = input.read()?;
+    Ok(Json(blocking(&app, move |service| service.query(&library, question)).await?))
+}
+
+impl QueryInput {
+    fn read(self) -> Answer<Question> {
+        let Mode::Vector = self.mode;
+        let near = match (self.text, self.embedding) {
+            (Some(text), None) => Near::Text(text),
+            (None, Some(embedding)) => Near::Embedding(embedding.into()),
+            (None, None) => {
+                return Err(
+                    Problem::new("missing_field", "a query has either a text or an embedding; both are missing").field("text")
+                );
+            }
+            (Some(_), Some(_)) => {
+                let detail = "a query has either a text or an embedding; received both";
+                return Err(Error::new(Code::InvalidValue, detail).field("text").into());
+            }
+        };
+        let k = self.k.unwrap_or(10);
+        if k > MAX_K as u64 {
+            let detail = format!("k is 1 to {MAX_K}, received {k}");
+            return Err(Error::new(Code::InvalidValue, detail).field("k").numbers(MAX_K, k).into());
+        }
+        let include = self.include.map_or_else(Include::default, |parts| Include {
+            text: parts.contains(&Part::Text),
+            metadata: parts.contains(&Part::Metadata),
+            attributes: parts.contains(&Part::Attributes),
+            embedding: parts.contains(&Part::Embedding),
+        });
+        let filter = self.filter.as_ref().map(Filter::from_json).transpose()?;
+        Ok(Question { near, k: k as usize, filter, include, explain: self.explain })
+    }
+}

@@ -1,0 +1,140 @@
+//! Chunks.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use vecino_engine::{
+    Result,
+    command::{ChunkDraft, ChunkPatch, Command},
+    library::Library,
+    plan::{chunk_not_found, document_not_found},
+    view::ChunkView,
+};
+
+use super::{Listed, Page, Service, embedding::Waiting, known, libraries::Deleted};
+
+/// A chunk to be written.
+#[derive(Clone, Debug)]
+pub struct NewChunk {
+    /// The chunk.
+    pub draft: ChunkDraft,
+    /// Whether its vector is made here.
+    pub embed: bool,
+}
+
+/// What adding chunks answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChunksWritten {
+    /// Ids of the new chunks, in order.
+    pub chunks: Vec<String>,
+    /// Sequence of the write.
+    pub seq: u64,
+}
+
+/// What changing a chunk answers.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ChunkUpdated {
+    /// The chunk from now on.
+    #[serde(flatten)]
+    pub chunk: ChunkView,
+    /// Sequence of the write.
+    pub seq: u64,
+}
+
+impl Service {
+    /// Adds chunks to a document: all or none.
+    ///
+    /// # Errors
+    /// What is wrong with any of them, with its place in the request.
+    pub fn add_chunks(&self, library: &str, document: &str, chunks: Vec<NewChunk>) -> Result<ChunksWritten> {
+        let title = self.with_library(library, |library| {
+            let entry = library.document(document).ok_or_else(|| document_not_found(document))?;
+            Ok(entry.document.metadata.title.clone())
+        })?;
+        let (chunks, embedded_by) = self.embed_chunks(library, &title, chunks)?;
+        let ids = chunks.iter().map(|chunk| chunk.id.clone()).collect();
+        let command = Command::AddChunks {
+            library: library.to_owned(),
+            document: document.to_owned(),
+            chunks,
+            embedded_by,
+            now: self.now(),
+        };
+        self.store.write(command, |_, written| ChunksWritten { chunks: ids, seq: written.seq })
+    }
+
+    /// The chunks of a library in the order of their ids.
+    ///
+    /// # Errors
+    /// [`vecino_engine::Code::LibraryNotFound`].
+    pub fn chunks(&self, library: &str, page: &Page, with_embedding: bool) -> Result<Listed<ChunkView>> {
+        self.with_library(library, |library| {
+            let id = |slot: &u32| library.chunk_at(*slot).map_or_else(String::new, |chunk| chunk.id.to_string());
+            Ok(page.take(library.chunks_after(page.after.as_deref()), id, |slot| library.chunk_view(slot, with_embedding)))
+        })
+    }
+
+    /// The chunks of a document in the order of their index, those of one index in the order of their ids.
+    ///
+    /// # Errors
+    /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::DocumentNotFound`].
+    pub fn document_chunks(&self, library: &str, document: &str, page: &Page, with_embedding: bool) -> Result<Listed<ChunkView>> {
+        self.with_library(library, |library| {
+            let entry = library.document(document).ok_or_else(|| document_not_found(document))?;
+            // The index with leading zeros, so that cursors are ordered as the chunks are.
+            let cursor = |slot: &u32| {
+                let chunk = library.chunk_at(*slot);
+                chunk.map_or_else(String::new, |chunk| format!("{:010} {}", chunk.metadata.chunk_index, chunk.id))
+            };
+            let mut slots: Vec<(String, u32)> = entry.chunks.iter().map(|slot| (cursor(slot), *slot)).collect();
+            slots.retain(|(cursor, _)| page.after.as_ref().is_none_or(|after| cursor > after));
+            slots.sort_unstable();
+            let view = |(_, slot)| library.chunk_view(slot, with_embedding);
+            Ok(page.take(slots.into_iter(), |(cursor, _)| cursor.clone(), view))
+        })
+    }
+
+    /// A chunk.
+    ///
+    /// # Errors
+    /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::ChunkNotFound`].
+    pub fn chunk(&self, library: &str, id: &str, with_embedding: bool) -> Result<ChunkView> {
+        self.with_library(library, |library| chunk_view(library, id, with_embedding))
+    }
+
+    /// Changes a chunk. Another text without a vector is embedded.
+    ///
+    /// # Errors
+    /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::ChunkNotFound`], or what is wrong with the values.
+    pub fn update_chunk(&self, library: &str, id: &str, mut patch: ChunkPatch) -> Result<ChunkUpdated> {
+        let title = self.with_library(library, |library| {
+            let chunk = library.slot(id).and_then(|slot| library.chunk_at(slot)).ok_or_else(|| chunk_not_found(id))?;
+            Ok(library.document_at(chunk.document).map(|entry| entry.document.metadata.title.clone()).unwrap_or_default())
+        })?;
+        let mut embedded_by = None;
+        if let (Some(text), None) = (&patch.text, &patch.embedding) {
+            embedded_by = Some(self.check_embeddable(library)?);
+            let mut waiting = Waiting::default();
+            waiting.add(0, 0, "text".to_owned(), &title, text);
+            // A text that cannot be embedded is refused by the plan, before its empty vector is.
+            patch.embedding = Some(Vec::new());
+            waiting.embed(self, &mut |_, _, vector| patch.embedding = Some(vector))?;
+        }
+        let command = Command::UpdateChunk { library: library.to_owned(), chunk: id.to_owned(), patch, embedded_by };
+        self.store.write(command, |state, written| {
+            Ok(ChunkUpdated { chunk: chunk_view(known(state, library)?, id, false)?, seq: written.seq })
+        })?
+    }
+
+    /// Deletes a chunk.
+    ///
+    /// # Errors
+    /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::ChunkNotFound`].
+    pub fn delete_chunk(&self, library: &str, id: &str) -> Result<Deleted> {
+        let command = Command::DeleteChunks { library: library.to_owned(), chunks: vec![id.to_owned()] };
+        self.store.write(command, |_, written| Deleted { seq: written.seq })
+    }
+}
+
+fn chunk_view(library: &Library, id: &str, with_embedding: bool) -> Result<ChunkView> {
+    library.slot(id).and_then(|slot| library.chunk_view(slot, with_embedding)).ok_or_else(|| chunk_not_found(id))
+}

@@ -1,0 +1,105 @@
+//! Libraries.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use vecino_engine::{
+    Code, Error, Result,
+    command::{Command, LibraryDraft},
+    snapshot,
+    view::LibraryView,
+};
+
+use super::{Listed, Page, Service, known};
+
+/// What a deletion answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Deleted {
+    /// Sequence of the write.
+    pub seq: u64,
+}
+
+/// A library as a file.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The library's name.
+    pub name: String,
+    /// Sequence of the last write that changed it.
+    pub seq: u64,
+    /// The bytes of the `.vecino` file; `None` where the caller has them.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Service {
+    /// Creates a library. The built-in model brings its fingerprint and its dimension.
+    ///
+    /// # Errors
+    /// What is wrong with the draft.
+    pub fn create_library(&self, mut draft: LibraryDraft) -> Result<LibraryView> {
+        let own = self.embedder.model();
+        if draft.embedding_model.as_ref().is_some_and(|model| model.name == own.name) {
+            let expected = self.embedder.dimension();
+            if let Some(received) = draft.dimension.filter(|dimension| *dimension != expected) {
+                let detail = format!("the model '{}' makes vectors of {expected} numbers, received {received}", own.name);
+                return Err(Error::new(Code::WrongDimension, detail)
+                    .field("metadata.embedding_dimension")
+                    .numbers(expected, received));
+            }
+            draft.dimension = Some(expected);
+            draft.embedding_model = Some(own.clone());
+        }
+        let id = draft.id.clone();
+        self.write_library(Command::CreateLibrary(draft), &id)
+    }
+
+    /// Libraries in the order of their ids.
+    ///
+    /// # Errors
+    /// [`Code::Storage`] after a failure inside.
+    pub fn libraries(&self, page: &Page) -> Result<Listed<LibraryView>> {
+        self.store.read(|state| {
+            let libraries = state.libraries_after(page.after.as_deref());
+            Ok(page.take(libraries, |library| library.info().id.to_string(), |library| Some(library.view())))
+        })
+    }
+
+    /// A library by id or name.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`].
+    pub fn library(&self, library: &str) -> Result<LibraryView> {
+        self.with_library(library, |library| Ok(library.view()))
+    }
+
+    /// Renames a library, or describes it anew; an empty description removes it.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`], [`Code::LibraryExists`], or what is wrong with the values.
+    pub fn update_library(&self, library: &str, name: Option<String>, description: Option<String>) -> Result<LibraryView> {
+        let id = self.with_library(library, |library| Ok(library.info().id.to_string()))?;
+        self.write_library(Command::UpdateLibrary { library: id.clone(), name, description }, &id)
+    }
+
+    /// Deletes a library with all that is in it.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`].
+    pub fn delete_library(&self, library: &str) -> Result<Deleted> {
+        let command = Command::DeleteLibrary { library: library.to_owned() };
+        self.store.write(command, |_, written| Deleted { seq: written.seq })
+    }
+
+    /// A library as a file, unless the caller has it as of the sequence `known_seq`.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`].
+    pub fn export_library(&self, library: &str, known_seq: Option<u64>) -> Result<Exported> {
+        self.with_library(library, |library| {
+            let bytes = if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(library)?) };
+            Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
+        })
+    }
+
+    fn write_library(&self, command: Command, id: &str) -> Result<LibraryView> {
+        self.store.write(command, |state, _| known(state, id).map(vecino_engine::library::Library::view))?
+    }
+}
