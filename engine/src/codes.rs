@@ -101,6 +101,14 @@ impl Codes {
         }
     }
 
+    /// What the code of `slot` stands for, in the place of what is in `row`.
+    pub fn decode(&self, slot: u32, row: &mut Vec<f32>) {
+        let (start, scale) = (slot as usize * self.stride() * LINE, self.fit(slot).scale);
+        let code = bytemuck::cast_slice::<Line, i8>(&self.lines).get(start..start + self.dimension).unwrap_or(&[]);
+        row.clear();
+        row.extend(code.iter().map(|step| scale * f32::from(*step)));
+    }
+
     /// The codes as they are read many times in a row.
     pub fn view(&self, metric: Metric) -> View<'_> {
         View {
@@ -195,6 +203,11 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// One past the highest slot that was ever set.
+    pub fn rows(&self) -> usize {
+        self.scales.len()
+    }
+
     /// The code of `slot`; empty for a slot that was never set.
     #[inline(always)]
     pub fn code(&self, slot: u32) -> &'a [i8] {
@@ -214,6 +227,12 @@ impl<'a> View<'a> {
         let scale = self.scales.get(slot as usize).copied().unwrap_or(0.0);
         let norm = self.norms.get(slot as usize).copied().unwrap_or(0.0);
         Probe { view: *self, code: self.code(slot), scale, square: norm * norm }
+    }
+
+    /// A row of other codes as the query.
+    #[inline]
+    pub fn probe_of(&self, other: &View<'a>, slot: u32) -> Probe<'a> {
+        Probe { view: *self, ..other.probe(slot) }
     }
 
     /// `query` as the query. Under the euclidean metric its own norm counts too, so that keys are squared distances.

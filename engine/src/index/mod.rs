@@ -10,8 +10,12 @@
 
 pub mod flat;
 pub mod hnsw;
+pub mod ivf;
 pub mod kd_tree;
+pub mod lsh;
 mod scan;
+mod shortlist;
+mod words;
 
 use crate::{codes::Codes, distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
 

@@ -20,7 +20,7 @@ impl KdTree {
     pub fn to_bytes(&self) -> Vec<u8> {
         let longest = self.longest.to_bits();
         let mut numbers =
-            vec![VERSION, self.dimension as u32, self.rows as u32, (longest >> 32) as u32, longest as u32];
+            vec![VERSION, self.dimension as u32, self.len() as u32, (longest >> 32) as u32, longest as u32];
         let mut parts: Vec<Part> = self.root.into_iter().collect();
         while let Some(part) = parts.pop() {
             if part.is_leaf() {
@@ -35,28 +35,33 @@ impl KdTree {
         numbers.into_iter().flat_map(u32::to_le_bytes).collect()
     }
 
-    /// The tree from what [`to_bytes`](Self::to_bytes) gave; `None` when the bytes are not a tree over rows of `vectors`.
-    pub fn from_bytes(metric: Metric, vectors: &Vectors, bytes: &[u8]) -> Option<Self> {
+    /// The tree from what [`to_bytes`](Self::to_bytes) gave, over rows of `vectors`.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub fn from_bytes(bytes: &[u8], metric: Metric, vectors: &Vectors) -> Result<Self, &'static str> {
+        Self::parse(bytes, metric, vectors).ok_or("these are not the bytes of a KD-tree over these rows")
+    }
+
+    fn parse(bytes: &[u8], metric: Metric, vectors: &Vectors) -> Option<Self> {
         let (numbers, rest) = bytes.as_chunks::<4>();
         let mut numbers = numbers.iter().map(|b| u32::from_le_bytes(*b));
         if !rest.is_empty() || numbers.next()? != VERSION || numbers.next()? as usize != vectors.dimension() {
             return None;
         }
         let mut tree = Self::new(vectors.dimension(), metric);
-        tree.rows = numbers.next()? as usize;
+        let rows = numbers.next()? as usize;
         tree.longest = f64::from_bits(u64::from(numbers.next()?) << 32 | u64::from(numbers.next()?));
-        if tree.longest.is_nan() || tree.longest < 0.0 || tree.rows > vectors.rows() {
+        if tree.longest.is_nan() || tree.longest < 0.0 || rows > vectors.rows() {
             return None;
         }
         tree.leaf_of.resize(vectors.rows(), NONE);
-        if tree.rows > 0 {
-            let (part, _) = tree.read(vectors, &mut numbers, NONE, DEEPEST)?;
-            tree.root = Some(part);
+        if rows > 0 {
+            tree.root = Some(tree.read(vectors, &mut numbers, NONE, DEEPEST)?.0);
         }
         let last = tree.leaf_of.iter().rposition(|leaf| *leaf != NONE).map_or(0, |last| last + 1);
         tree.leaf_of.truncate(last);
-        let found = tree.leaf_of.iter().filter(|leaf| **leaf != NONE).count();
-        (numbers.next().is_none() && found == tree.rows).then_some(tree)
+        (numbers.next().is_none() && tree.len() == rows).then_some(tree)
     }
 
     /// Reads a part; returns it and how many rows it has.
@@ -85,11 +90,10 @@ impl KdTree {
         }
         let leaf = self.leaves.add(parent);
         for slot in numbers.take(number as usize) {
-            let place = self.leaf_of.get_mut(slot as usize)?;
-            if *place != NONE {
+            *self.leaf_of.get_mut(slot as usize)? = leaf;
+            if !self.used.insert(slot) {
                 return None;
             }
-            *place = leaf;
             self.leaves.push(leaf as usize, slot, vectors.row(slot));
         }
         let bounds = self.leaves.bounds(leaf as usize);

@@ -8,50 +8,50 @@ use super::{KdTree, NONE, Part, build::Points, leaves::ROWS};
 const MERGE: u32 = ROWS as u32 * 5 / 8;
 
 impl KdTree {
-    /// Adds `slots`, in this order. One that is in the tree is moved to where its row is now.
-    ///
-    /// When they are as many as the tree has rows, all of it is built anew.
-    pub fn insert(&mut self, vectors: &Vectors, slots: &[u32]) {
-        for slot in slots {
-            self.remove(*slot);
-        }
-        let last = slots.iter().max().map_or(0, |slot| *slot as usize + 1);
-        self.leaf_of.resize(self.leaf_of.len().max(last), NONE);
-        for slot in slots {
-            let row = vectors.row(*slot);
-            let square = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
+    /// Adds `slots`. One that is in the tree is moved to where its row is now.
+    pub(super) fn add(&mut self, vectors: &Vectors, slots: &[u32]) {
+        let mut slots = slots.to_vec();
+        slots.sort_unstable();
+        slots.dedup();
+        for &slot in &slots {
+            self.take_out(slot);
+            let square = vectors.row(slot).iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
             self.longest = self.longest.max(square);
         }
-        if slots.len() < self.rows || slots.len() == 1 {
+        let end = slots.last().map_or(0, |slot| *slot as usize + 1);
+        self.leaf_of.resize(self.leaf_of.len().max(end), NONE);
+        if slots.len() == 1 || slots.len() < self.used.len() {
             for slot in slots {
-                self.insert_row(*slot, vectors.row(*slot));
+                self.insert_row(slot, vectors.row(slot));
+                self.used.insert(slot);
             }
             return;
         }
-        let mut all: Vec<u32> = slots.to_vec();
-        all.sort_unstable();
-        all.dedup();
-        let (mut old, mut coordinates) = (Vec::new(), Vec::new());
-        self.take_apart(&mut old, &mut coordinates);
-        all.iter().for_each(|slot| coordinates.extend(padded(vectors.row(*slot), self.dimension)));
-        old.extend(&all);
-        self.rows = old.len();
-        self.build(&Points::new(&old, &coordinates, self.dimension), NONE);
+        let (mut all, mut coordinates) = (Vec::new(), Vec::new());
+        self.take_apart(&mut all, &mut coordinates);
+        for slot in slots {
+            all.push(slot);
+            coordinates.extend(padded(vectors.row(slot), self.dimension));
+            self.used.insert(slot);
+        }
+        self.build(&Points::new(&all, &coordinates, self.dimension), NONE);
     }
 
-    /// Takes `slot` out; false if it was not in. Its row is not read.
-    pub fn remove(&mut self, slot: u32) -> bool {
-        let Some(leaf) = self.leaf_of.get(slot as usize).copied().filter(|leaf| *leaf != NONE) else { return false };
+    /// Takes `slot` out; its row is not read.
+    pub(super) fn take_out(&mut self, slot: u32) {
+        if !self.used.remove(slot) {
+            return;
+        }
+        let leaf = self.leaf_of[slot as usize];
         self.leaf_of[slot as usize] = NONE;
-        self.rows -= 1;
         self.leaves.remove(leaf as usize, slot);
         let parent = self.leaves.parent(leaf as usize);
         if parent == NONE {
-            if self.rows == 0 {
+            if self.used.is_empty() {
                 self.leaves.free(leaf);
                 self.root = None;
             }
-            return true;
+            return;
         }
         self.count(parent, |count| count - 1);
         let pair = parent as usize / 2;
@@ -65,15 +65,10 @@ impl KdTree {
             self.spread(parent, bounds);
             self.balance(parent);
         }
-        true
     }
 
     fn insert_row(&mut self, slot: u32, row: &[f32]) {
-        if self.contains(slot) {
-            return;
-        }
         let point: Vec<f32> = padded(row, self.dimension).collect();
-        self.rows += 1;
         let Some(mut part) = self.root else {
             self.build(&Points::new(&[slot], &point, self.dimension), NONE);
             return;
@@ -208,9 +203,8 @@ impl KdTree {
         if let Some(root) = self.root.take() {
             self.take_part(root, slots, coordinates);
         }
-        let empty = Self::new(self.dimension, self.metric);
-        let (leaf_of, longest) = (std::mem::take(&mut self.leaf_of), self.longest);
-        *self = Self { leaf_of, longest, ..empty };
+        let (leaf_of, used) = (std::mem::take(&mut self.leaf_of), std::mem::take(&mut self.used));
+        *self = Self { leaf_of, used, longest: self.longest, ..Self::new(self.dimension, self.metric) };
     }
 }
 

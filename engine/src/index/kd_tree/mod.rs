@@ -41,10 +41,10 @@ mod change;
 mod leaves;
 mod search;
 
-use crate::distance::Metric;
+use crate::{distance::Metric, pool::Pool, slots::SlotSet};
 
 use self::leaves::Leaves;
-use super::{Found, Search, VectorIndex};
+use super::{Found, Rows, Search, VectorIndex};
 
 /// A leaf, or a pair of parts: twice its number, and one more for a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub struct KdTree {
     dimension: usize,
     metric: Metric,
     root: Option<Part>,
-    rows: usize,
+    used: SlotSet,
     pairs: Vec<Pair>,
     free_pairs: Vec<u32>,
     /// For each pair and dimension: the lower ends of both boxes, then the upper ends.
@@ -108,7 +108,7 @@ impl KdTree {
             dimension,
             metric,
             root: None,
-            rows: 0,
+            used: SlotSet::default(),
             pairs: Vec::new(),
             free_pairs: Vec::new(),
             boxes: Vec::new(),
@@ -120,25 +120,12 @@ impl KdTree {
 
     /// How many rows are in the tree.
     pub fn len(&self) -> usize {
-        self.rows
+        self.used.len()
     }
 
     /// Whether no row is in the tree.
     pub fn is_empty(&self) -> bool {
-        self.rows == 0
-    }
-
-    /// Whether `slot` is in the tree.
-    pub fn contains(&self, slot: u32) -> bool {
-        self.leaf_of.get(slot as usize).is_some_and(|leaf| *leaf != NONE)
-    }
-
-    /// Bytes held.
-    pub fn memory(&self) -> usize {
-        self.pairs.capacity() * size_of::<Pair>()
-            + self.boxes.capacity() * size_of::<[f32; 4]>()
-            + self.leaves.memory()
-            + (self.leaf_of.capacity() + self.free_pairs.capacity()) * 4
+        self.used.is_empty()
     }
 }
 
@@ -147,7 +134,23 @@ impl VectorIndex for KdTree {
         "kd_tree"
     }
 
+    /// When there are as many slots as the tree has rows, all of it is built anew.
+    fn insert(&mut self, rows: Rows<'_>, slots: &[u32], _: &dyn Pool) {
+        self.add(rows.vectors, slots);
+    }
+
+    fn remove(&mut self, _: Rows<'_>, slot: u32) {
+        self.take_out(slot);
+    }
+
     fn search(&self, search: &Search<'_>) -> Found {
         self.find(search)
+    }
+
+    fn memory(&self) -> usize {
+        self.pairs.capacity() * size_of::<Pair>()
+            + self.boxes.capacity() * size_of::<[f32; 4]>()
+            + self.leaves.memory()
+            + (self.leaf_of.capacity() + self.free_pairs.capacity()) * 4
     }
 }

@@ -64,40 +64,38 @@ struct Walk<'a> {
 
 impl KdTree {
     pub(super) fn find(&self, search: &Search<'_>) -> Found {
-        let wanted = search.k.min(self.rows);
+        let wanted = search.k.min(search.allowed.len());
         if wanted == 0 || search.query.len() != self.dimension {
             return Found::default();
         }
+        let mut found = Found { nearest: Vec::new(), visited: 0 };
+        let mut top = TopK::new(search.k, search.allowed.len());
         // With few slots allowed, what has to be opened before k of them are found is more than they are.
-        if search.allowed.len() < self.rows && search.allowed.len().pow(2) <= wanted.saturating_mul(self.rows) {
-            return self.find_among(search);
+        let few = search.allowed.len() < self.len() && search.allowed.len().pow(2) <= wanted.saturating_mul(self.len());
+        if few {
+            found.visited = compare(search, search.allowed.iter(), &mut top);
+        } else {
+            if !search.allowed.is_within(&self.used) {
+                found.visited = compare(search, search.allowed.difference(&self.used), &mut top);
+            }
+            found.visited += self.descend(search, &mut top);
         }
-        let walk = Walk {
-            tree: self,
-            search,
-            affine: self.affine(search.query),
-            limit: if search.effort == 0 { usize::MAX } else { search.effort },
-        };
-        match (self.metric, self.dimension) {
-            (Metric::Euclidean, 2) => walk.run::<2, false>(),
-            (Metric::Euclidean, 3) => walk.run::<3, false>(),
-            (Metric::Euclidean, 4) => walk.run::<4, false>(),
-            (Metric::Euclidean, 8) => walk.run::<8, false>(),
-            (Metric::Euclidean, _) => walk.run::<0, false>(),
-            (Metric::Cosine | Metric::Dot, 3) => walk.run::<3, true>(),
-            (Metric::Cosine | Metric::Dot, _) => walk.run::<0, true>(),
-        }
+        found.nearest = top.into_sorted_vec();
+        found
     }
 
-    /// Compares all allowed slots.
-    fn find_among(&self, search: &Search<'_>) -> Found {
-        let mut top = TopK::new(search.k, search.allowed.len());
-        let mut visited = 0;
-        for slot in search.allowed.iter().filter(|slot| self.contains(*slot)) {
-            top.push(search.metric.key(search.query, search.vectors.row(slot)), slot);
-            visited += 1;
+    fn descend(&self, search: &Search<'_>, top: &mut TopK) -> usize {
+        let limit = if search.effort == 0 { usize::MAX } else { search.effort };
+        let walk = Walk { tree: self, search, affine: self.affine(search.query), limit };
+        match (self.metric, self.dimension) {
+            (Metric::Euclidean, 2) => walk.run::<2, false>(top),
+            (Metric::Euclidean, 3) => walk.run::<3, false>(top),
+            (Metric::Euclidean, 4) => walk.run::<4, false>(top),
+            (Metric::Euclidean, 8) => walk.run::<8, false>(top),
+            (Metric::Euclidean, _) => walk.run::<0, false>(top),
+            (Metric::Cosine | Metric::Dot, 3) => walk.run::<3, true>(top),
+            (Metric::Cosine | Metric::Dot, _) => walk.run::<0, true>(top),
         }
-        Found { nearest: top.into_sorted_vec(), visited }
     }
 
     /// A factor and a sum that turn a rounded squared distance into a bound on the cosine key, for real numbers
@@ -113,17 +111,17 @@ impl KdTree {
 
 impl Walk<'_> {
     /// `D` is the dimension, or 0 when it is not known at compile time; `PRODUCT` tells keys that are products from distances.
-    fn run<const D: usize, const PRODUCT: bool>(&self) -> Found {
+    fn run<const D: usize, const PRODUCT: bool>(&self, top: &mut TopK) -> usize {
         if self.limit == usize::MAX {
-            self.walk::<D, PRODUCT>(&mut Vec::with_capacity(48))
+            self.walk::<D, PRODUCT>(&mut Vec::with_capacity(48), top)
         } else {
-            self.walk::<D, PRODUCT>(&mut NearestFirst::default())
+            self.walk::<D, PRODUCT>(&mut NearestFirst::default(), top)
         }
     }
 
-    fn walk<const D: usize, const PRODUCT: bool>(&self, frontier: &mut impl Frontier) -> Found {
-        let mut top = TopK::new(self.search.k, self.tree.rows);
-        let mut farthest = f32::INFINITY;
+    /// Returns how many rows were compared.
+    fn walk<const D: usize, const PRODUCT: bool>(&self, frontier: &mut impl Frontier, top: &mut TopK) -> usize {
+        let mut farthest = top.threshold();
         let mut visited = 0;
         if let Some(root) = self.tree.root {
             frontier.put(f32::NEG_INFINITY, root);
@@ -145,10 +143,10 @@ impl Walk<'_> {
                 part = if bounds[near] <= farthest { pair.parts[near] } else { Part(NONE) };
             }
             if part != Part(NONE) {
-                visited += self.scan::<D, PRODUCT>(part.number(), &mut top, &mut farthest);
+                visited += self.scan::<D, PRODUCT>(part.number(), top, &mut farthest);
             }
         }
-        Found { nearest: top.into_sorted_vec(), visited }
+        visited
     }
 
     /// Offers the rows of a leaf; returns how many there are.
@@ -207,6 +205,11 @@ impl Walk<'_> {
         }
         bounds
     }
+}
+
+/// Compares `slots` with the query, one by one; returns how many there are.
+fn compare(search: &Search<'_>, slots: impl Iterator<Item = u32>, top: &mut TopK) -> usize {
+    slots.map(|slot| top.push(search.metric.key(search.query, search.vectors.row(slot)), slot)).count()
 }
 
 #[inline(always)]
