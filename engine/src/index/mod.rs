@@ -8,6 +8,8 @@
 //! | [`flat`] | none | reads every allowed row | 0 bytes | yes |
 //! | [`hnsw`] | O(n log n) | O(log n) | some 8.6 `m` bytes, and the codes | no |
 
+#[cfg(test)]
+mod conformance;
 pub mod flat;
 pub mod hnsw;
 pub mod ivf;

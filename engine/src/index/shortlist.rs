@@ -47,8 +47,7 @@ impl Shortlist {
     /// The `k` nearest by their float rows, together with those of `tail`, slots that the index has not taken in. When that
     /// is less than there could be, all allowed slots are compared: k results whenever k match.
     pub(super) fn finish(self, search: &Search<'_>, codes: &Codes, used: &SlotSet) -> Found {
-        let tail: Vec<u32> =
-            if search.allowed.is_within(used) { Vec::new() } else { search.allowed.difference(used).collect() };
+        let tail: Vec<u32> = if search.allowed.is_within(used) { Vec::new() } else { search.allowed.difference(used).collect() };
         if self.len() < search.k.min(search.allowed.len() - tail.len()) {
             return scan::all(search, codes);
         }

@@ -39,6 +39,11 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// A float of 32 bits.
+    pub(super) fn float(&mut self) -> Result<f32, &'static str> {
+        self.word().map(f32::from_bits)
+    }
+
     /// A finite float that is at least 0.
     pub(super) fn positive(&mut self) -> Result<f64, &'static str> {
         let float = f64::from_bits(self.long()?);

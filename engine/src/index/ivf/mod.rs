@@ -146,7 +146,11 @@ impl Ivf {
         let mut error = 0.0;
         for (&slot, (key, list)) in slots.iter().zip(nearest) {
             let rows = &mut self.lists[list as usize];
-            let at = if rows.last().is_some_and(|last| *last > slot) { rows.partition_point(|other| *other < slot) } else { rows.len() };
+            let at = if rows.last().is_some_and(|last| *last > slot) {
+                rows.partition_point(|other| *other < slot)
+            } else {
+                rows.len()
+            };
             rows.insert(at, slot);
             self.list_of[slot as usize] = list;
             error += f64::from(key.max(0.0));

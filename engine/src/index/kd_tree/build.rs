@@ -76,10 +76,7 @@ impl KdTree {
         }
         let (low, high) = numbers.split_at_mut(half);
         let pair = self.add_pair(parent);
-        let parts = [
-            self.build_part(points, low, keys, pair * 2),
-            self.build_part(points, high, keys, pair * 2 + 1),
-        ];
+        let parts = [self.build_part(points, low, keys, pair * 2), self.build_part(points, high, keys, pair * 2 + 1)];
         let counts = [low.len() as u32, high.len() as u32];
         self.pairs[pair as usize] = Pair { parts, counts, parent };
         Part::pair(pair)

@@ -19,8 +19,7 @@ impl KdTree {
     /// The tree as a section of a snapshot.
     pub fn to_bytes(&self) -> Vec<u8> {
         let longest = self.longest.to_bits();
-        let mut numbers =
-            vec![VERSION, self.dimension as u32, self.len() as u32, (longest >> 32) as u32, longest as u32];
+        let mut numbers = vec![VERSION, self.dimension as u32, self.len() as u32, (longest >> 32) as u32, longest as u32];
         let mut parts: Vec<Part> = self.root.into_iter().collect();
         while let Some(part) = parts.pop() {
             if part.is_leaf() {

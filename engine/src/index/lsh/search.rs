@@ -1,0 +1,118 @@
+//! Looking into buckets.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use crate::{
+    codes::{Coded, Codes},
+    index::{Found, Search, scan, shortlist::Shortlist},
+    top_k::pack,
+};
+
+use super::{Lsh, hash::Step};
+
+/// A bucket to look into: some steps away from the query's own, of which the last can be exchanged for the next.
+#[derive(Clone, Copy)]
+struct Probe {
+    table: usize,
+    /// Which step is the last, among those of the table from the cheapest on.
+    last: usize,
+    /// What the steps before the last cost, and the number that they lead to.
+    before: Step,
+}
+
+/// What is still to be looked into, the cheapest first.
+#[derive(Default)]
+struct Agenda {
+    order: BinaryHeap<Reverse<u64>>,
+    probes: Vec<Probe>,
+}
+
+impl Agenda {
+    fn put(&mut self, cost: f32, probe: Probe) {
+        self.order.push(Reverse(pack(cost, self.probes.len() as u32)));
+        self.probes.push(probe);
+    }
+
+    fn take(&mut self) -> Option<Probe> {
+        let Reverse(next) = self.order.pop()?;
+        self.probes.get(next as u32 as usize).copied()
+    }
+}
+
+impl Lsh {
+    pub(super) fn find(&self, search: &Search<'_>, codes: &Codes) -> Found {
+        if search.k == 0 {
+            return Found::default();
+        }
+        let effort = if search.effort == 0 { self.params.effort } else { search.effort }.max(search.k);
+        if search.allowed.len() <= effort {
+            return scan::all(search, codes);
+        }
+        let mut query = Coded::default();
+        query.set(search.query);
+        let Some(candidates) = self.candidates(search, query.fit().norm, effort) else { return scan::all(search, codes) };
+        let probe = codes.view(self.hasher.metric()).probe_for(&query);
+        let mut shortlist = Shortlist::new(search);
+        shortlist.compare(&probe, &candidates);
+        shortlist.finish(search, codes, &self.used)
+    }
+
+    /// Allowed slots in the buckets around the query, `effort` of them or a few more; `None` when it is cheaper to compare all.
+    fn candidates(&self, search: &Search<'_>, norm: f32, effort: usize) -> Option<Vec<u32>> {
+        let projections = self.hasher.project_query(search.query, norm);
+        let mut steps = Vec::new();
+        // Where the steps of each table begin, and the end.
+        let mut starts = vec![0];
+        let mut agenda = Agenda::default();
+        let mut candidates = Vec::with_capacity(effort.min(search.allowed.len()) + 64);
+        let mut seen = vec![0_u64; self.buckets_of.len() / self.tables.len().max(1) / 64 + 1];
+        // Buckets and rows that were looked at.
+        let mut looks = 0;
+        let mut look = |table: usize, number: u32, candidates: &mut Vec<u32>| {
+            let slots = self.tables[table].slots(self.hasher.bucket(number));
+            looks += slots.len() + 4;
+            for &slot in slots {
+                let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
+                if seen[word] & bit == 0 && search.allowed.contains(slot) {
+                    candidates.push(slot);
+                }
+                seen[word] |= bit;
+            }
+            looks <= search.allowed.len().saturating_mul(4)
+        };
+        for table in 0..self.tables.len() {
+            let projections = self.hasher.of_table(&projections, table);
+            let number = self.hasher.number(projections);
+            self.hasher.steps_from(projections, &mut steps);
+            look(table, number, &mut candidates);
+            if let Some(first) = steps.get(starts[table]) {
+                let before = Step { cost: 0.0, difference: number, functions: 0 };
+                agenda.put(first.cost, Probe { table, last: starts[table], before });
+            }
+            starts.push(steps.len());
+        }
+        while candidates.len() < effort {
+            let Some(Probe { table, last, before }) = agenda.take() else { break };
+            let (step, next) = (steps[last], steps.get(last + 1).filter(|_| last + 1 < starts[table + 1]));
+            if let Some(next) = next {
+                agenda.put(before.cost + next.cost, Probe { table, last: last + 1, before });
+            }
+            if before.functions & step.functions != 0 {
+                // A function has one symbol only.
+                continue;
+            }
+            let here = Step {
+                cost: before.cost + step.cost,
+                difference: before.difference.wrapping_add(step.difference),
+                functions: before.functions | step.functions,
+            };
+            if let Some(next) = next.filter(|_| here.functions.count_ones() < self.hasher.functions()) {
+                agenda.put(here.cost + next.cost, Probe { table, last: last + 1, before: here });
+            }
+            if !look(table, here.difference, &mut candidates) {
+                return None;
+            }
+        }
+        Some(candidates)
+    }
+}
