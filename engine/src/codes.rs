@@ -116,7 +116,15 @@ impl Codes {
             stride: self.stride() * LINE,
             scales: &self.scales,
             norms: if metric == Metric::Euclidean { &self.norms } else { &[] },
+            lift: None,
         }
+    }
+
+    /// As [`view`](Self::view) for [`Metric::Dot`], with rows of different lengths brought to one: each gets another coordinate, at a right
+    /// angle to all, such that its length is `longest`. Rows then have neighbours in the sense of the angle, every row is nearest to
+    /// itself, and a query, whose own such coordinate is 0, still has the same products with them (Bachrach et al., 2014).
+    pub fn lifted(&self, longest: f32) -> View<'_> {
+        View { norms: &self.norms, lift: Some(longest * longest), ..self.view(Metric::Dot) }
     }
 
     /// Bytes held.
@@ -198,8 +206,10 @@ pub struct View<'a> {
     bytes: &'a [i8],
     stride: usize,
     scales: &'a [f32],
-    /// Empty unless the metric is Euclidean.
+    /// Empty unless the metric is Euclidean, or rows are lifted.
     norms: &'a [f32],
+    /// The square of the length that all rows are lifted to.
+    lift: Option<f32>,
 }
 
 impl<'a> View<'a> {
@@ -271,8 +281,17 @@ impl Probe<'_> {
             0.0 - product
         } else {
             let norm = self.view.norms.get(slot as usize).copied().unwrap_or(0.0);
-            self.square + norm * norm - 2.0 * product
+            match self.view.lift {
+                None => self.square + norm * norm - 2.0 * product,
+                Some(lift) => 0.0 - (product + height(lift, self.square) * height(lift, norm * norm)),
+            }
         };
         if key.is_nan() { f32::INFINITY } else { key }
     }
+}
+
+/// The coordinate that brings a row to its lifted length.
+#[inline(always)]
+fn height(lift: f32, square: f32) -> f32 {
+    (lift - square).max(0.0).sqrt()
 }

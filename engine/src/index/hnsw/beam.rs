@@ -8,16 +8,21 @@ use crate::codes::Coded;
 ///
 /// One sorted array instead of two heaps: a walk ends when every row in it has been expanded. An entry is one integer whose order
 /// is that of (key, row): the key above, then the row and whether it has been expanded. A row is less than 2^31.
+///
+/// Equal keys are in the order of `row ^ origin`: for a query the origin is 0, and that is the order of rows; for a row that looks for
+/// neighbours it is the row itself, see [`select`](super::select).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beam {
     items: Vec<u64>,
     limit: usize,
+    origin: u32,
     /// No entry before this one waits for expansion.
     next: usize,
 }
 
 impl Beam {
-    pub(super) fn reset(&mut self, limit: usize) {
+    pub(super) fn reset(&mut self, limit: usize, origin: u32) {
+        self.origin = origin;
         self.items.clear();
         self.items.reserve(limit.max(1));
         self.limit = limit.max(1);
@@ -27,7 +32,7 @@ impl Beam {
     /// Offers a row; true if it is now the one to expand next.
     #[inline(always)]
     pub(super) fn push(&mut self, key: f32, row: u32) -> bool {
-        let item = pack(key, row);
+        let item = pack(key, row ^ self.origin);
         if self.items.len() >= self.limit {
             if self.items.last().is_some_and(|last| item >= *last) {
                 return false;
@@ -53,12 +58,12 @@ impl Beam {
     pub(super) fn pop_with_key(&mut self) -> Option<(f32, u32)> {
         let item = self.items.get_mut(self.next)?;
         *item |= 1;
-        let found = unpack(*item);
+        let (key, row) = unpack(*item);
         self.next += 1;
         while self.items.get(self.next).is_some_and(|item| item & 1 == 1) {
             self.next += 1;
         }
-        Some(found)
+        Some((key, row ^ self.origin))
     }
 
     /// Whether what is pushed from now on takes the place of something.
@@ -73,7 +78,7 @@ impl Beam {
 
     /// Keys and rows, nearest first.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (f32, u32)> + '_ {
-        self.items.iter().map(|item| unpack(*item))
+        self.items.iter().map(|item| unpack(*item)).map(|(key, row)| (key, row ^ self.origin))
     }
 }
 

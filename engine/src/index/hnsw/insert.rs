@@ -13,7 +13,7 @@ use super::{
     Hnsw,
     beam::Scratch,
     graph::Layer,
-    select::{by_key, select},
+    select::{select, sort},
 };
 
 /// Rows in a batch. Comparing all with all costs `BATCH` comparisons a row, from cache: some 5 % of a row's insertion.
@@ -51,15 +51,20 @@ impl Hnsw {
                 base.reserve(last);
             }
         }
-        for batch in slots.chunks(BATCH) {
+        let mut rest = &slots[..];
+        while !rest.is_empty() {
+            // No more than there are already: the first rows find none that is near, and their links are those that lead far.
+            let (batch, later) = rest.split_at(self.len().clamp(1, BATCH).min(rest.len()));
             self.insert_batch(codes, batch, pool);
+            rest = later;
         }
     }
 
     fn insert_batch(&mut self, codes: &Codes, slots: &[u32], pool: &dyn Pool) {
         let entry = self.entry;
         let batch = self.add_rows(slots);
-        let view = codes.view(self.metric);
+        self.longest = slots.iter().map(|slot| codes.fit(*slot).norm).fold(self.longest, f32::max);
+        let view = self.link_view(codes);
         let mut plans = pool::map(pool, slots.len(), |number| {
             self.scratches.with(|scratch| self.plan(&view, &batch, number, entry, scratch))
         });
@@ -132,19 +137,20 @@ impl Hnsw {
         }
         let mut candidates = Vec::with_capacity(self.params.ef_construction + BATCH);
         for level in (0..rows.len()).rev() {
-            let layer = &self.layers[level];
+            let (layer, own) = (&self.layers[level], rows[level]);
             candidates.clear();
             if let Some((_, row)) = place.filter(|(at, _)| *at == level) {
-                self.walk(level, &probe, row, self.params.ef_construction, scratch);
+                self.walk(level, &probe, &[row], self.params.ef_construction, own, scratch);
                 candidates.extend(scratch.beam.iter());
                 place = (level > 0).then(|| (level - 1, layer.below(candidates.first().map_or(row, |nearest| nearest.1))));
             }
-            let own = rows[level];
+            let full = candidates.len() >= self.params.ef_construction;
+            let limit = candidates.last().filter(|_| full).map_or(f32::INFINITY, |farthest| farthest.0);
             let others = batch.members[level].iter().filter(|row| **row != own);
-            candidates.extend(others.map(|row| (probe.key(layer.slot(*row)), *row)));
-            candidates.sort_unstable_by(by_key);
-            candidates.truncate(self.params.ef_construction);
-            select(layer, codes, &candidates, self.params.m, self.fill(level), &mut lists[level]);
+            let others = others.map(|row| (probe.key(layer.slot(*row)), *row));
+            candidates.extend(others.filter(|(key, _)| *key <= limit));
+            sort(&mut candidates, own);
+            lists[level] = select(layer, codes, &candidates, own, self.params.m, self.fill(level));
         }
         lists
     }
@@ -191,10 +197,8 @@ fn joined(layer: &Layer, codes: &View<'_>, group: &[(u32, u32)], fill: usize) ->
 pub(super) fn best(layer: &Layer, codes: &View<'_>, row: u32, list: &[u32], fill: usize) -> Vec<u32> {
     let probe = codes.probe(layer.slot(row));
     let mut candidates: Vec<(f32, u32)> = list.iter().map(|other| (probe.key(layer.slot(*other)), *other)).collect();
-    candidates.sort_unstable_by(by_key);
-    let mut chosen = Vec::with_capacity(layer.capacity);
-    select(layer, codes, &candidates, layer.capacity, fill, &mut chosen);
-    chosen
+    sort(&mut candidates, row);
+    select(layer, codes, &candidates, row, layer.capacity, fill)
 }
 
 /// Gives a row its new links and notes the rows to which no link leads any more.

@@ -41,7 +41,11 @@ mod select;
 #[cfg(test)]
 mod tests;
 
-use crate::{distance::Metric, pool::Pool};
+use crate::{
+    codes::{Codes, View},
+    distance::Metric,
+    pool::Pool,
+};
 
 use self::{beam::Scratches, graph::Layer};
 use super::{Found, Rows, Search, VectorIndex, flat::Flat};
@@ -75,6 +79,8 @@ pub struct Hnsw {
     layers: Vec<Layer>,
     /// Where walks start: the highest layer and a row of it.
     entry: Option<(usize, u32)>,
+    /// The length of the longest row since the graph was last empty.
+    longest: f32,
     scratches: Scratches,
 }
 
@@ -82,7 +88,7 @@ impl Hnsw {
     /// An empty graph. Parameters beyond their limits are brought to them.
     pub fn new(metric: Metric, params: Params) -> Self {
         let params = Params { m: params.m.clamp(2, 128), ef_construction: params.ef_construction.max(1), ..params };
-        Self { params, metric, layers: vec![Layer::new(2 * params.m, true)], entry: None, scratches: Scratches::default() }
+        Self { params, metric, layers: vec![Layer::new(2 * params.m, true)], entry: None, longest: 0.0, scratches: Scratches::default() }
     }
 
     /// How the graph is built.
@@ -98,6 +104,15 @@ impl Hnsw {
     /// Whether no slot is linked.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The codes by which rows are near each other. Under [`Metric::Dot`] a row can be far from itself, and all links would lead to
+    /// long rows; lifted to one length, rows form a graph that holds together, and a query means the same in it.
+    fn link_view<'a>(&self, codes: &'a Codes) -> View<'a> {
+        match self.metric {
+            Metric::Dot => codes.lifted(self.longest),
+            Metric::Cosine | Metric::Euclidean => codes.view(self.metric),
+        }
     }
 
     /// How many links a row of this layer keeps at least, where there are as many candidates.

@@ -18,7 +18,7 @@ impl Hnsw {
         if !self.layers.first().is_some_and(|base| base.used.contains(slot)) {
             return;
         }
-        let view = codes.view(self.metric);
+        let view = self.link_view(codes);
         for level in (0..self.layers.len()).rev() {
             if let Some(row) = self.layers[level].row(slot) {
                 self.remove_row(&view, level, row);
@@ -26,6 +26,9 @@ impl Hnsw {
         }
         while self.layers.len() > 1 && self.layers.last().is_some_and(|layer| layer.used.is_empty()) {
             self.layers.pop();
+        }
+        if self.is_empty() {
+            self.longest = 0.0;
         }
         let top = self.layers.len() - 1;
         let stands = self.entry.is_some_and(|(level, row)| level == top && self.layers[top].used.contains(row));
@@ -64,7 +67,7 @@ impl Hnsw {
         if found.len() < wanted {
             let probe = codes.probe(layer.slot(row));
             self.scratches.with(|scratch| {
-                self.walk(level, &probe, row, REACH, scratch);
+                self.walk(level, &probe, &[row], REACH, row, scratch);
                 found = scratch.beam.iter().map(|(_, other)| other).filter(links_back).collect();
             });
         }

@@ -16,6 +16,9 @@ use super::{
 /// How many standard deviations of its error an approximate key may be off.
 const DEVIATIONS: f32 = 3.0;
 
+/// The upper layers are walked with the effort divided by this.
+const BREADTH: usize = 16;
+
 /// How many neighbours ahead codes are fetched.
 const AHEAD: usize = 12;
 
@@ -43,25 +46,35 @@ impl Hnsw {
         }
     }
 
-    /// Leaves in the beam the `effort` nearest rows of a layer that a walk from `row` meets.
-    pub(super) fn walk(&self, level: usize, probe: &Probe<'_>, row: u32, effort: usize, scratch: &mut Scratch) {
+    /// Leaves in the beam the `effort` nearest rows of a layer that a walk from `rows` meets; for `origin` see [`Beam`].
+    pub(super) fn walk(&self, level: usize, probe: &Probe<'_>, rows: &[u32], effort: usize, origin: u32, scratch: &mut Scratch) {
         let layer = &self.layers[level];
+        scratch.beam.reset(effort, origin);
         if layer.above.is_none() {
-            walk(layer, |row| row, probe, row, effort, scratch);
+            walk(layer, |row| row, probe, rows, scratch);
         } else {
-            walk(layer, |row| layer.slot(row), probe, row, effort, scratch);
+            walk(layer, |row| layer.slot(row), probe, rows, scratch);
         }
     }
 
-    /// The nearest row of the base layer that greedy descent through the upper layers finds.
-    fn base_entry(&self, probe: &Probe<'_>, scratch: &mut Scratch) -> Option<u32> {
-        let (mut level, mut row) = self.entry?;
-        while level > 0 {
-            let near = self.descend(level, probe, row, scratch);
-            row = self.layers[level].below(near);
-            level -= 1;
+    /// Rows of the base layer near the query, found by descent through the upper layers: greedy from the top, but with a breadth that
+    /// grows with the effort, for the way down by the nearest row alone may end in the wrong cluster.
+    fn entries(&self, probe: &Probe<'_>, effort: usize, scratch: &mut Scratch) -> Vec<u32> {
+        let Some((top, row)) = self.entry else { return Vec::new() };
+        let breadth = (effort / BREADTH).max(1);
+        let mut rows = vec![row];
+        for level in (1..=top).rev() {
+            let layer = &self.layers[level];
+            match rows[..] {
+                [row] if breadth == 1 => rows = vec![layer.below(self.descend(level, probe, row, scratch))],
+                _ => {
+                    self.walk(level, probe, &rows, breadth, 0, scratch);
+                    rows.clear();
+                    rows.extend(scratch.beam.iter().map(|(_, row)| layer.below(row)));
+                }
+            }
         }
-        Some(row)
+        rows
     }
 
     /// The nearest of the allowed slots. All of them are compared where they are few, and where the graph yields less than it
@@ -71,7 +84,7 @@ impl Hnsw {
         // What has not been linked yet.
         let tail: Vec<u32> = search.allowed.difference(&base.used).collect();
         let linked = search.allowed.len() - tail.len();
-        let effort = if search.effort == 0 { self.params.effort } else { search.effort }.max(search.k);
+        let effort = if search.effort == 0 { self.params.effort } else { search.effort }.max(search.k).min(base.used.len());
         let way = way(linked, base.used.len(), effort);
         if way == Way::Scan {
             return scan::all(search, codes);
@@ -80,14 +93,12 @@ impl Hnsw {
             let mut query = std::mem::take(&mut scratch.query);
             query.set(search.query);
             let probe = codes.view(self.metric).probe_for(&query);
-            if let Some(entry) = self.base_entry(&probe, scratch) {
-                match way {
-                    Way::Plain => self.walk(0, &probe, entry, effort, scratch),
-                    Way::Masked => {
-                        masked(base, &probe, entry, search.allowed, effort, base.used.len() / linked.max(1) + 1, scratch)
-                    }
-                    _ => two_hops(base, &probe, entry, search.allowed, effort, scratch),
-                }
+            let starts = self.entries(&probe, effort, scratch);
+            let share = base.used.len() / linked.max(1) + 1;
+            match way {
+                Way::Masked => masked(base, &probe, &starts, search.allowed, effort, share, scratch),
+                Way::TwoHops => two_hops(base, &probe, &starts, search.allowed, effort, scratch),
+                Way::Plain | Way::Scan => self.walk(0, &probe, &starts, effort, 0, scratch),
             }
             let near = likely(self.metric, codes, query.fit(), scratch.beam.iter(), search.k);
             scratch.query = query;
@@ -134,13 +145,15 @@ fn way(allowed: usize, all: usize, effort: usize) -> Way {
 }
 
 #[inline(always)]
-fn walk(layer: &Layer, slot: impl Fn(u32) -> u32, probe: &Probe<'_>, start: u32, effort: usize, scratch: &mut Scratch) {
+fn walk(layer: &Layer, slot: impl Fn(u32) -> u32, probe: &Probe<'_>, starts: &[u32], scratch: &mut Scratch) {
     let Scratch { beam, visited, fresh, measured, .. } = scratch;
-    beam.reset(effort);
     visited.reset(layer.rows());
-    visited.insert(start);
-    beam.push(probe.key(slot(start)), start);
-    *measured += 1;
+    for &start in starts {
+        if visited.insert(start) {
+            beam.push(probe.key(slot(start)), start);
+        }
+    }
+    *measured += starts.len();
     while let Some(row) = beam.pop() {
         fresh.clear();
         for &link in layer.padded_links(row) {
@@ -180,7 +193,7 @@ fn likely(
     k: usize,
 ) -> Vec<u32> {
     let factor = DEVIATIONS * if metric == Metric::Euclidean { 2.0 } else { 1.0 } / (codes.dimension().max(1) as f32).sqrt();
-    let mut slots = Vec::with_capacity(candidates.len().min(2 * k));
+    let mut slots = Vec::with_capacity(candidates.len().min(k.saturating_mul(2)));
     let mut limit = f32::NEG_INFINITY;
     for (number, (key, slot)) in candidates.enumerate() {
         let fit = codes.fit(slot);
@@ -197,15 +210,14 @@ fn likely(
 }
 
 /// Leaves in the beam the `effort` nearest allowed rows that a walk over all rows meets. `share` is one in how many is allowed.
-fn masked(layer: &Layer, probe: &Probe<'_>, start: u32, allowed: &SlotSet, effort: usize, share: usize, scratch: &mut Scratch) {
+fn masked(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet, effort: usize, share: usize, scratch: &mut Scratch) {
     let Scratch { beam, front, visited, fresh, measured, .. } = scratch;
-    beam.reset(effort);
+    beam.reset(effort, 0);
     // The front is as wide as it must be to hold `effort` allowed rows, and half as much again.
-    front.reset(effort.saturating_mul(share).saturating_mul(3) / 2);
+    front.reset((effort.saturating_mul(share).saturating_mul(3) / 2).min(layer.rows()), 0);
     visited.reset(layer.rows());
-    visited.insert(start);
     fresh.clear();
-    fresh.push(start);
+    fresh.extend(starts.iter().filter(|start| visited.insert(**start)));
     loop {
         for &row in fresh.iter().take(AHEAD) {
             probe.prefetch(row);
@@ -244,12 +256,13 @@ fn masked(layer: &Layer, probe: &Probe<'_>, start: u32, allowed: &SlotSet, effor
 const SEEDS: usize = 8;
 
 /// Leaves in the beam the `effort` nearest allowed rows that a walk over allowed rows meets.
-fn two_hops(layer: &Layer, probe: &Probe<'_>, start: u32, allowed: &SlotSet, effort: usize, scratch: &mut Scratch) {
+fn two_hops(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet, effort: usize, scratch: &mut Scratch) {
     // First to where the query is, filter or not.
-    walk(layer, |row| row, probe, start, effort.min(16), scratch);
+    scratch.beam.reset(effort.min(16), 0);
+    walk(layer, |row| row, probe, starts, scratch);
     let Scratch { beam, visited, fresh, measured, .. } = scratch;
     let near: Vec<u32> = beam.iter().map(|(_, row)| row).collect();
-    beam.reset(effort);
+    beam.reset(effort, 0);
     visited.reset(layer.rows());
     fresh.clear();
     for row in near {

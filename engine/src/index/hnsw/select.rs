@@ -1,31 +1,49 @@
 //! Which neighbours a row keeps.
+//!
+//! Candidates are in the order of their keys; equal keys, of copies of one row mostly, in the order of `row ^ origin`, where
+//! `origin` is the row that chooses. By that measure every row has another order of the same copies, so that copies spread their links
+//! over each other, near and far, as the nodes of Kademlia do (Maymounkov and Mazieres, 2002). In the order of rows all of them would link to the same
+//! few, and nothing to most of them.
+
+use std::cmp::Ordering;
 
 use crate::codes::View;
 
 use super::graph::Layer;
 
-/// Chooses at most `limit` of `candidates`, which are sorted by key to the row in question, and leaves them in `chosen`.
+/// Sorts candidates as seen from `origin`.
+pub(super) fn sort(candidates: &mut [(f32, u32)], origin: u32) {
+    candidates.sort_unstable_by(|a, b| compare(*a, *b, origin));
+}
+
+fn compare(a: (f32, u32), b: (f32, u32), origin: u32) -> Ordering {
+    a.0.total_cmp(&b.0).then((a.1 ^ origin).cmp(&(b.1 ^ origin)))
+}
+
+/// Chooses at most `limit` of `candidates`, sorted as seen from `origin`, and returns the nearest first.
 ///
-/// A candidate is kept if it is nearer to the row than to every one kept before (Malkov & Yashunin, algorithm 4): links then
+/// A candidate is kept if it is nearer to the row than to every one kept before (Malkov and Yashunin, algorithm 4): links then
 /// lead in different directions, and out of a cluster as well as into it. If fewer than `fill` are kept, the nearest of the
 /// others follow.
-///
-/// A candidate as near to one kept as to the row is not kept: otherwise a row with many copies would link to nothing but copies.
 pub(super) fn select(
     layer: &Layer,
     codes: &View<'_>,
     candidates: &[(f32, u32)],
+    origin: u32,
     limit: usize,
     fill: usize,
-    chosen: &mut Vec<u32>,
-) {
-    chosen.clear();
+) -> Vec<u32> {
+    let mut chosen: Vec<u32> = Vec::with_capacity(limit);
     for &(key, row) in candidates {
         if chosen.len() >= limit {
             break;
         }
         let probe = codes.probe(layer.slot(row));
-        if chosen.iter().all(|other| probe.key(layer.slot(*other)) > key) {
+        let nearer = |other: u32| {
+            // Both as seen from the candidate.
+            compare((key, origin), (probe.key(layer.slot(other)), other), row).is_lt()
+        };
+        if chosen.iter().all(|other| nearer(*other)) {
             chosen.push(row);
         }
     }
@@ -38,9 +56,5 @@ pub(super) fn select(
             chosen.push(row);
         }
     }
-}
-
-/// The order of candidates: by key, equal ones by row.
-pub(super) fn by_key(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
-    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+    chosen
 }
