@@ -1,12 +1,12 @@
 //! Candidates by their codes, and the best of them by their float rows.
 
 use crate::{
-    codes::{Codes, Probe},
+    codes::{Coded, Codes, Probe},
     slots::SlotSet,
     top_k::TopK,
 };
 
-use super::{Found, Search, scan};
+use super::{Found, Search, hnsw::search::likely, scan};
 
 /// How many rows ahead codes are fetched.
 const AHEAD: usize = 10;
@@ -20,10 +20,9 @@ pub(super) struct Shortlist {
 }
 
 impl Shortlist {
-    /// Room for enough candidates to find the `k` nearest among them: codes of int8 are off by so little that the true
-    /// nearest of 10 are among the first 20 of nearly every query.
+    /// Room for more candidates than are likely to be measured: [`likely`] chooses among them.
     pub(super) fn new(search: &Search<'_>) -> Self {
-        let room = search.k.saturating_mul(2).saturating_add(12);
+        let room = search.k.saturating_mul(6).saturating_add(100);
         Self { top: TopK::new(room, search.allowed.len()), compared: 0 }
     }
 
@@ -46,12 +45,13 @@ impl Shortlist {
 
     /// The `k` nearest by their float rows, together with those of `tail`, slots that the index has not taken in. When that
     /// is less than there could be, all allowed slots are compared: k results whenever k match.
-    pub(super) fn finish(self, search: &Search<'_>, codes: &Codes, used: &SlotSet) -> Found {
+    pub(super) fn finish(self, search: &Search<'_>, codes: &Codes, query: &Coded, used: &SlotSet) -> Found {
         let tail: Vec<u32> = if search.allowed.is_within(used) { Vec::new() } else { search.allowed.difference(used).collect() };
         if self.len() < search.k.min(search.allowed.len() - tail.len()) {
             return scan::all(search, codes);
         }
-        let slots: Vec<u32> = self.top.into_sorted_vec().into_iter().map(|(_, slot)| slot).collect();
+        let candidates = self.top.into_sorted_vec();
+        let slots = likely(search.metric, codes, query.fit(), candidates.into_iter(), search.k);
         let mut top = scan::measured(search, &slots);
         if !tail.is_empty() {
             top.merge(scan::nearest(search, codes, &tail));

@@ -43,6 +43,6 @@ impl Ivf {
                 shortlist.compare(&probe, &allowed);
             }
         }
-        shortlist.finish(search, codes, &self.used)
+        shortlist.finish(search, codes, &query, &self.used)
     }
 }

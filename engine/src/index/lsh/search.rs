@@ -54,7 +54,7 @@ impl Lsh {
         let probe = codes.view(self.hasher.metric()).probe_for(&query);
         let mut shortlist = Shortlist::new(search);
         shortlist.compare(&probe, &candidates);
-        shortlist.finish(search, codes, &self.used)
+        shortlist.finish(search, codes, &query, &self.used)
     }
 
     /// Allowed slots in the buckets around the query, `effort` of them or a few more; `None` when it is cheaper to compare all.
