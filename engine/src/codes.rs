@@ -7,7 +7,7 @@
 //! Cost: `dimension`, rounded up to 64, plus 12 bytes a row; [`set`](Codes::set) half a microsecond at 384 dimensions.
 
 use crate::{
-    distance::{Metric, codes::Fit, dot_i8, prefetch},
+    distance::{Metric, codes::Fit, dot_i8, dot_i8_many, prefetch},
     vectors::Vectors,
 };
 
@@ -213,11 +213,6 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// One past the highest slot that was ever set.
-    pub fn rows(&self) -> usize {
-        self.scales.len()
-    }
-
     /// The code of `slot`; empty for a slot that was never set.
     #[inline(always)]
     pub fn code(&self, slot: u32) -> &'a [i8] {
@@ -287,6 +282,28 @@ impl Probe<'_> {
             }
         };
         if key.is_nan() { f32::INFINITY } else { key }
+    }
+
+    /// The approximate keys of all rows, by slot, in the place of what is in `keys`; the same bits as [`key`](Self::key) gives.
+    /// `products` is memory to work in.
+    pub fn keys(&self, products: &mut Vec<i32>, keys: &mut Vec<f32>) {
+        keys.clear();
+        if self.view.lift.is_some() {
+            keys.extend((0..self.view.scales.len() as u32).map(|slot| self.key(slot)));
+            return;
+        }
+        dot_i8_many(self.code, self.view.bytes, self.view.stride, products);
+        let rows = products.iter().zip(self.view.scales);
+        let products = rows.map(|(product, scale)| self.scale * scale * *product as f32);
+        if self.view.norms.is_empty() {
+            keys.extend(products.map(|product| 0.0 - product));
+        } else {
+            let rows = products.zip(self.view.norms);
+            keys.extend(rows.map(|(product, norm)| self.square + norm * norm - 2.0 * product));
+        }
+        for key in keys {
+            *key = if key.is_nan() { f32::INFINITY } else { *key };
+        }
     }
 }
 

@@ -88,7 +88,14 @@ impl Hnsw {
     /// An empty graph. Parameters beyond their limits are brought to them.
     pub fn new(metric: Metric, params: Params) -> Self {
         let params = Params { m: params.m.clamp(2, 128), ef_construction: params.ef_construction.max(1), ..params };
-        Self { params, metric, layers: vec![Layer::new(2 * params.m, true)], entry: None, longest: 0.0, scratches: Scratches::default() }
+        Self {
+            params,
+            metric,
+            layers: vec![Layer::new(2 * params.m, true)],
+            entry: None,
+            longest: 0.0,
+            scratches: Scratches::default(),
+        }
     }
 
     /// How the graph is built.

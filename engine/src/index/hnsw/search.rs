@@ -210,7 +210,15 @@ pub(in crate::index) fn likely(
 }
 
 /// Leaves in the beam the `effort` nearest allowed rows that a walk over all rows meets. `share` is one in how many is allowed.
-fn masked(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet, effort: usize, share: usize, scratch: &mut Scratch) {
+fn masked(
+    layer: &Layer,
+    probe: &Probe<'_>,
+    starts: &[u32],
+    allowed: &SlotSet,
+    effort: usize,
+    share: usize,
+    scratch: &mut Scratch,
+) {
     let Scratch { beam, front, visited, fresh, measured, .. } = scratch;
     beam.reset(effort, 0);
     // The front is as wide as it must be to hold `effort` allowed rows, and half as much again.

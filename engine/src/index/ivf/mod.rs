@@ -42,7 +42,7 @@ mod train;
 pub use drift::Drift;
 
 use crate::{
-    codes::{Codes, View},
+    codes::Codes,
     distance::Metric,
     pool::{self, Pool},
     slots::SlotSet,
@@ -179,22 +179,21 @@ fn assign(centres: &Codes, codes: &Codes, slots: &[u32], pool: &dyn Pool) -> Vec
     let rows = codes.view(Metric::Euclidean);
     let jobs = slots.len().div_ceil(ROWS_PER_JOB);
     let parts = pool::map(pool, jobs, |job| {
+        let (mut products, mut keys) = (Vec::new(), Vec::new());
         let slots = slots.iter().skip(job * ROWS_PER_JOB).take(ROWS_PER_JOB);
-        slots.map(|slot| nearest(&centres, &rows, *slot)).collect::<Vec<_>>()
+        let nearest = slots.map(|slot| {
+            centres.probe_of(&rows, *slot).keys(&mut products, &mut keys);
+            let mut nearest = (f32::INFINITY, 0);
+            for (centre, key) in (0..).zip(&keys) {
+                if *key < nearest.0 {
+                    nearest = (*key, centre);
+                }
+            }
+            nearest
+        });
+        nearest.collect::<Vec<_>>()
     });
     parts.into_iter().flatten().collect()
-}
-
-fn nearest(centres: &View<'_>, rows: &View<'_>, slot: u32) -> (f32, u32) {
-    let probe = centres.probe_of(rows, slot);
-    let mut nearest = (f32::INFINITY, 0);
-    for centre in 0..centres.rows() as u32 {
-        let key = probe.key(centre);
-        if key < nearest.0 {
-            nearest = (key, centre);
-        }
-    }
-    nearest
 }
 
 impl VectorIndex for Ivf {

@@ -24,9 +24,10 @@ impl Ivf {
         let mut query = Coded::default();
         query.set(search.query);
         let centres = self.centres.view(if self.metric == Metric::Dot { Metric::Dot } else { Metric::Euclidean });
-        let near = centres.probe_for(&query);
+        let mut keys = Vec::new();
+        centres.probe_for(&query).keys(&mut Vec::new(), &mut keys);
         // A heap, of which only as many are taken in order as are needed.
-        let order: Vec<_> = (0..self.lists.len() as u32).map(|list| Reverse(pack(near.key(list), list))).collect();
+        let order: Vec<_> = (0..).zip(&keys).map(|(list, key)| Reverse(pack(*key, list))).collect();
         let mut order = BinaryHeap::from(order);
         let everything = search.allowed.len() >= self.len() && self.used.is_within(search.allowed);
         let probe = codes.view(self.metric).probe_for(&query);

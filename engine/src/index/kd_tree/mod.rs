@@ -40,6 +40,8 @@ mod bytes;
 mod change;
 mod leaves;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use crate::{distance::Metric, pool::Pool, slots::SlotSet};
 

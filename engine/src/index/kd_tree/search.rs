@@ -261,8 +261,9 @@ fn sum<const D: usize, const W: usize>(dimension: usize, terms: impl Fn(usize) -
     while width > 1 {
         width /= 2;
         for at in 0..width.min(dimension.saturating_sub(width)) {
-            for place in 0..W {
-                lanes[at][place] += lanes[at + width][place];
+            let other = lanes[at + width];
+            for (lane, other) in lanes[at].iter_mut().zip(other) {
+                *lane += other;
             }
         }
     }

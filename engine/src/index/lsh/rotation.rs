@@ -37,10 +37,13 @@ impl Rotation {
     }
 }
 
-/// The Walsh-Hadamard transform of a power of two of elements, not normalised.
+/// Elements that are transformed together in the end.
+const BLOCK: usize = 8;
+
+/// The Walsh-Hadamard transform of a power of two of elements, at least [`BLOCK`], not normalised.
 fn transform(vector: &mut [f32]) {
     let mut half = vector.len() / 2;
-    while half > 0 {
+    while half >= BLOCK {
         for block in vector.chunks_exact_mut(2 * half) {
             let (low, high) = block.split_at_mut(half);
             for (a, b) in low.iter_mut().zip(high) {
@@ -49,6 +52,18 @@ fn transform(vector: &mut [f32]) {
         }
         half /= 2;
     }
+    for [a, b, c, d, e, f, g, h] in vector.as_chunks_mut::<BLOCK>().0 {
+        let low = [*a + *e, *b + *f, *c + *g, *d + *h];
+        let high = [*a - *e, *b - *f, *c - *g, *d - *h];
+        [*a, *b, *c, *d] = four(low);
+        [*e, *f, *g, *h] = four(high);
+    }
+}
+
+#[inline(always)]
+fn four([a, b, c, d]: [f32; 4]) -> [f32; 4] {
+    let [a, b, c, d] = [a + c, b + d, a - c, b - d];
+    [a + b, a - b, c + d, c - d]
 }
 
 #[cfg(test)]
