@@ -5,13 +5,13 @@
 //!
 //! | | cost, with n rows of d dimensions in L lists |
 //! |---|---|
-//! | build | k-means on 64 rows a list, up to 10 rounds: `640 L²` comparisons of codes, then `n L` to fill the lists; on all threads of the pool |
+//! | build | k-means on 32 rows a list, up to 8 rounds: `256 L²` comparisons of codes, then `n L` to fill the lists; on all threads of the pool |
 //! | search | `L + effort n / L` comparisons of codes, and some 30 of floats |
 //! | add | `L` comparisons |
 //! | remove | a binary search in one list |
 //! | memory a row | 4 bytes in a list, 4 for the way back, and `L / n` of a centre's `d + 12`; and the codes, `d + 12` |
 //!
-//! L is `2 sqrt(n)` unless said otherwise.
+//! L is `4 sqrt(n)` unless said otherwise.
 //!
 //! **When.** Build time or memory counts for more than speed: it is built in a fraction of the time of a graph and holds some 10 bytes a
 //! row, and a removal costs nothing. A graph ([`hnsw`](super::hnsw)) answers several times faster at the same recall.
@@ -37,6 +37,8 @@
 mod bytes;
 mod drift;
 mod search;
+#[cfg(test)]
+mod tests;
 mod train;
 
 pub use drift::Drift;
@@ -63,7 +65,7 @@ const ROWS_PER_JOB: usize = 256;
 /// How lists are made and read. Part of what the bytes depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
-    /// How many lists; 0 is `2 sqrt(n)`.
+    /// How many lists; 0 is `4 sqrt(n)`.
     pub lists: usize,
     /// What the rows to learn from are drawn by.
     pub seed: u64,
@@ -72,9 +74,9 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// Effort 24 gives a recall of some 0.95 on text embeddings.
+    /// Effort 72 gives a recall of some 0.95 on 100,000 text embeddings.
     fn default() -> Self {
-        Self { lists: 0, seed: 0, effort: 24 }
+        Self { lists: 0, seed: 0, effort: 72 }
     }
 }
 

@@ -10,10 +10,10 @@ use crate::{
 use super::{Ivf, NONE, assign};
 
 /// Rows to learn from, for each list.
-const ROWS_PER_LIST: usize = 64;
+const ROWS_PER_LIST: usize = 32;
 
 /// Rounds of assigning rows and moving centres.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 8;
 
 /// Centres that one job moves.
 const CENTRES_PER_JOB: usize = 8;
@@ -23,10 +23,10 @@ impl Ivf {
     pub fn train(&mut self, codes: &Codes, pool: &dyn Pool) {
         let slots: Vec<u32> = self.used.iter().collect();
         let lists = match self.params.lists {
-            0 => 2 * slots.len().isqrt(),
+            0 => 4 * slots.len().isqrt(),
             lists => lists,
         };
-        let lists = lists.min(slots.len() / 4).max(1);
+        let lists = lists.min(slots.len() / 8).max(1);
         self.centres = centres(self.metric, codes, &slots, lists, self.params.seed, pool);
         self.lists = vec![Vec::new(); lists];
         self.list_of.fill(NONE);
@@ -70,7 +70,13 @@ fn centres(metric: Metric, codes: &Codes, slots: &[u32], lists: usize, seed: u64
         }
         for (list, mean) in means.into_iter().flatten().enumerate() {
             match mean {
-                Some(mean) => centres.set(list as u32, &mean),
+                // A centre is what its code stands for, to the last digit: a length that is not the code's own would draw rows to
+                // it, or away from it, from far.
+                Some(mean) => {
+                    centres.set(list as u32, &mean);
+                    centres.decode(list as u32, &mut row);
+                    centres.set(list as u32, &row);
+                }
                 None => {
                     if let Some(at) = far.pop() {
                         codes.decode(sample[at], &mut row);

@@ -3,6 +3,8 @@
 //! Buckets lie in one array. A bucket that is full moves to the end with room to grow; when half of the array is left behind, all
 //! buckets are put together anew.
 
+use crate::distance::prefetch;
+
 /// Where a bucket lies.
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
@@ -45,6 +47,18 @@ impl Buckets {
     pub(super) fn slots(&self, bucket: u32) -> &[u32] {
         let Some(Span { start, len, .. }) = self.spans.get(bucket as usize) else { return &[] };
         &self.rows[*start as usize..(*start + *len) as usize]
+    }
+
+    /// Asks the cache for where a bucket lies.
+    #[inline]
+    pub(super) fn prefetch_span(&self, bucket: u32) {
+        prefetch(self.spans.get(bucket as usize).map_or(&[][..], std::slice::from_ref));
+    }
+
+    /// Asks the cache for the slots of a bucket.
+    #[inline]
+    pub(super) fn prefetch_slots(&self, bucket: u32) {
+        prefetch(self.slots(bucket));
     }
 
     pub(super) fn insert(&mut self, bucket: u32, slot: u32) {
