@@ -208,9 +208,9 @@ impl KdTree {
     }
 }
 
-/// Whether one side has more than 0.7 of the rows, a leaf's worth aside.
+/// Whether one side has more than 0.6 of the rows, half a leaf's worth aside.
 pub(super) fn is_lopsided(a: u32, b: u32) -> bool {
-    u64::from(a.max(b)) * 10 > (u64::from(a) + u64::from(b)) * 7 + 10 * ROWS as u64
+    u64::from(a.max(b)) * 10 > (u64::from(a) + u64::from(b)) * 6 + 5 * ROWS as u64
 }
 
 /// A row of exactly `dimension` numbers.
