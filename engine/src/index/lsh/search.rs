@@ -49,7 +49,8 @@ impl Lsh {
             return Found::default();
         }
         let effort = if search.effort == 0 { self.params.effort } else { search.effort }.max(search.k);
-        if search.allowed.len() <= effort {
+        // A row of a scan costs half of what a candidate does.
+        if search.allowed.len() / 2 <= effort {
             return scan::all(search, codes);
         }
         let mut query = Coded::default();
