@@ -53,6 +53,9 @@ pub(crate) struct Ann {
     /// Numbers of the vectors that may be in an answer, .npy; all when absent.
     #[arg(long)]
     allowed: Option<PathBuf>,
+    /// Rounds of taking out half of the vectors, drawn at random, and putting them back, between build and search.
+    #[arg(long, default_value_t = 0)]
+    churn: usize,
     /// Hits wanted.
     #[arg(long, default_value_t = 10)]
     k: usize,
@@ -146,6 +149,12 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
         hnsw.insert(rows, &slots, &Threads(args.threads));
     }
     let build = (wall.elapsed().as_secs_f64(), cpu_seconds(true) - cpu);
+    for round in 0..args.churn {
+        let rows = Rows { vectors: &bench.vectors, codes: Some(&bench.codes) };
+        let half: Vec<u32> = everything.iter().filter(|slot| drawn(u64::from(*slot), round as u64)).collect();
+        half.iter().for_each(|slot| hnsw.remove(rows, *slot));
+        hnsw.insert(rows, &half, &Threads(args.threads));
+    }
     let index: &dyn VectorIndex = if args.index == IndexName::Hnsw { &hnsw } else { &Flat };
     let memory = (hnsw.memory() + bench.codes.memory()) as f64 / bench.vectors.rows().max(1) as f64;
     let command: Vec<String> = std::env::args().collect();
@@ -157,6 +166,7 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
         line["dimension"] = json!(dimension);
         line["build_s"] = json!(build.0);
         line["build_cpu_s"] = json!(build.1);
+        line["churn"] = json!(args.churn);
         line["threads"] = json!(args.threads);
         line["bytes_per_vector"] = json!(memory);
         line["cpu"] = json!(cpu_model());
@@ -227,6 +237,12 @@ impl Bench {
         }
         found as f64 / f64::max(wanted as f64, 1.0)
     }
+}
+
+/// A coin for each slot and round.
+fn drawn(slot: u64, round: u64) -> bool {
+    let mixed = (slot ^ (round << 32)).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 63 == 1
 }
 
 fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {

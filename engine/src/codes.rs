@@ -120,9 +120,10 @@ impl Codes {
         }
     }
 
-    /// As [`view`](Self::view) for [`Metric::Dot`], with rows of different lengths brought to one: each gets another coordinate, at a right
-    /// angle to all, such that its length is `longest`. Rows then have neighbours in the sense of the angle, every row is nearest to
-    /// itself, and a query, whose own such coordinate is 0, still has the same products with them (Bachrach et al., 2014).
+    /// As [`view`](Self::view) for [`Metric::Dot`], with rows of different lengths brought to one: each gets another
+    /// coordinate, at a right angle to all, such that its length is `longest`. Rows then have neighbours in the sense of the
+    /// angle, every row is nearest to itself, and a query, whose own such coordinate is 0, still has the same products with
+    /// them (Bachrach et al., 2014).
     pub fn lifted(&self, longest: f32) -> View<'_> {
         View { norms: &self.norms, lift: Some(longest * longest), ..self.view(Metric::Dot) }
     }
@@ -311,4 +312,95 @@ impl Probe<'_> {
 #[inline(always)]
 fn height(lift: f32, square: f32) -> f32 {
     (lift - square).max(0.0).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::distance::codes::Estimator;
+
+    fn rows(dimension: usize) -> impl Strategy<Value = Vec<Vec<f32>>> {
+        prop::collection::vec(prop::collection::vec(-2.0_f32..2.0, dimension), 1..20)
+    }
+
+    fn codes_of(rows: &[Vec<f32>]) -> Codes {
+        let mut codes = Codes::new(rows[0].len());
+        for (slot, row) in (0_u32..).zip(rows) {
+            codes.set(slot, row);
+        }
+        codes
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_near_the_exact_ones_and_the_same_both_ways(rows in (1_usize..200).prop_flat_map(rows)) {
+            let codes = codes_of(&rows);
+            let mut query = Coded::default();
+            query.set(&rows[0]);
+            for metric in Metric::ALL {
+                let view = codes.view(metric);
+                let estimator = Estimator::new(metric, codes.dimension(), query.fit());
+                for slot in 0..rows.len() as u32 {
+                    let key = view.probe_for(&query).key(slot);
+                    prop_assert_eq!(key.to_bits(), view.probe(0).key(slot).to_bits());
+                    prop_assert_eq!(key.to_bits(), view.probe(slot).key(0).to_bits());
+                    let (low, high) = estimator.interval(&codes.fit(slot), dot_i8(query.code(), view.code(slot)));
+                    prop_assert!(low - 1e-3 <= key && key <= high + 1e-3, "{low} {key} {high}");
+                }
+            }
+        }
+
+        #[test]
+        fn a_lifted_row_is_nearest_to_itself(rows in (1_usize..100).prop_flat_map(rows)) {
+            let codes = codes_of(&rows);
+            let longest = (0..rows.len() as u32).map(|slot| codes.fit(slot).norm).fold(0.0, f32::max);
+            let view = codes.lifted(longest);
+            for slot in 0..rows.len() as u32 {
+                let own = view.probe(slot).key(slot);
+                let others = (0..rows.len() as u32).map(|other| view.probe(slot).key(other)).fold(f32::INFINITY, f32::min);
+                prop_assert!(own <= others + 0.02 * longest * longest, "{own} {others}");
+            }
+        }
+
+        #[test]
+        fn bytes_open_to_the_same_codes(rows in (1_usize..130).prop_flat_map(rows), flip in any::<usize>(), bit in 0_u32..8) {
+            let codes = codes_of(&rows);
+            let bytes = codes.to_bytes();
+            let opened = Codes::from_bytes(codes.dimension(), codes.rows(), &bytes).unwrap();
+            prop_assert_eq!(opened.to_bytes(), bytes.clone());
+            prop_assert!(Codes::from_bytes(codes.dimension(), codes.rows(), &bytes[1..]).is_none());
+            prop_assert!(Codes::from_bytes(codes.dimension(), codes.rows() + 1, &bytes).is_none());
+            let mut damaged = bytes;
+            let at = flip % damaged.len();
+            damaged[at] ^= 1_u8 << bit;
+            if let Some(damaged) = Codes::from_bytes(codes.dimension(), codes.rows(), &damaged) {
+                prop_assert!(!damaged.view(Metric::Euclidean).probe(0).key(0).is_nan());
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_set_in_any_order_and_cleared() {
+        let mut codes = Codes::new(70);
+        codes.set(5, &[1.0; 70]);
+        assert_eq!((codes.rows(), codes.fit(4), codes.fit(9)), (6, Fit::default(), Fit::default()));
+        assert_eq!(codes.view(Metric::Dot).code(5)[..71], [[127_i8; 70].as_slice(), &[0]].concat());
+        assert_eq!(codes.view(Metric::Dot).code(6), [0_i8; 0]);
+        codes.clear(5);
+        codes.clear(50);
+        assert!(codes.to_bytes().iter().all(|byte| *byte == 0) && codes.rows() == 6);
+        let none = Codes::new(0);
+        assert_eq!(none.view(Metric::Cosine).probe(3).key(4), 0.0);
+    }
+
+    #[test]
+    fn an_overflow_is_farthest() {
+        let codes = codes_of(&[vec![f32::MAX; 40], vec![f32::MAX; 40], vec![f32::MIN; 40]]);
+        for metric in [Metric::Euclidean, Metric::Dot] {
+            let keys = [0, 1, 2].map(|slot| codes.view(metric).probe(0).key(slot));
+            assert!(keys.iter().all(|key| !key.is_nan()), "{keys:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod damage;
 mod embedding;
 mod filters;
+mod hnsw;
 mod model;
 mod refusals;
 mod tidy;

@@ -1,11 +1,14 @@
 //! The flat index: compare the query with every allowed row.
 //!
 //! Exact by construction, for every metric and any filter. Build, add, remove and memory cost nothing; a search reads
-//! `4 * dimension` bytes a row and runs at the speed of memory. The choice for libraries that are small (up to some ten thousand
-//! chunks a query takes about a millisecond) and for filters that leave few slots; and the yardstick of every other index.
+//! `4 * dimension` bytes a row and runs at the speed of memory. Where there are codes it reads these, a quarter as much, and float
+//! rows only where the bounds of a code leave a doubt; the answer is the same. The choice for libraries that are small (up to
+//! some ten thousand chunks a query takes about a millisecond) and for filters that leave few slots; and the yardstick of every
+//! other index.
 
-use super::{Found, Rows, Search, VectorIndex};
+use super::{Found, Rows, Search, VectorIndex, scan};
 use crate::{
+    codes::Codes,
     distance::keys,
     pool::{self, Pool},
     top_k::TopK,
@@ -37,7 +40,11 @@ impl VectorIndex for Flat {
         let jobs = pages.div_ceil(PAGES_PER_JOB);
         let parts = pool::map(search.pool, jobs, |job| {
             let first = job * PAGES_PER_JOB;
-            scan(search, first..(first + PAGES_PER_JOB).min(pages))
+            let pages = first..(first + PAGES_PER_JOB).min(pages);
+            match search.codes {
+                Some(codes) => by_codes(search, codes, pages),
+                None => by_floats(search, pages),
+            }
         });
         let mut top = TopK::new(search.k, search.allowed.len());
         let mut visited = 0;
@@ -49,7 +56,13 @@ impl VectorIndex for Flat {
     }
 }
 
-fn scan(search: &Search<'_>, pages: std::ops::Range<usize>) -> (TopK, usize) {
+fn by_codes(search: &Search<'_>, codes: &Codes, pages: std::ops::Range<usize>) -> (TopK, usize) {
+    let slots = (pages.start * PAGE_ROWS) as u32..(pages.end * PAGE_ROWS) as u32;
+    let slots: Vec<u32> = search.allowed.iter_within(slots).collect();
+    (scan::nearest(search, codes, &slots), slots.len())
+}
+
+fn by_floats(search: &Search<'_>, pages: std::ops::Range<usize>) -> (TopK, usize) {
     let dimension = search.vectors.dimension();
     let mut top = TopK::new(search.k, search.allowed.len());
     let mut found = Vec::with_capacity(PAGE_ROWS);

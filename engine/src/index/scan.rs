@@ -58,3 +58,46 @@ pub(super) fn measured(search: &Search<'_>, slots: &[u32]) -> TopK {
     }
     top
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::{
+        codes::Codes,
+        distance::{Metric, normalise},
+        index::{Search, VectorIndex, flat::Flat},
+        pool::Sequential,
+        slots::SlotSet,
+        vectors::Vectors,
+    };
+
+    proptest! {
+        #[test]
+        fn codes_give_the_answer_that_floats_give(
+            rows in (1_usize..80).prop_flat_map(|dimension| prop::collection::vec(prop::collection::vec(-1.0_f32..1.0, dimension), 2..400)),
+            scale in prop::sample::select(vec![1e-20_f32, 1e-3, 1.0, 1e19]),
+            k in 0_usize..30,
+            every in 1_usize..4,
+        ) {
+            for metric in Metric::ALL {
+                let mut vectors = Vectors::new(rows[0].len());
+                for (slot, row) in (0_u32..).zip(&rows) {
+                    let mut row: Vec<f32> = row.iter().map(|x| x * scale).collect();
+                    if metric == Metric::Cosine && normalise(&mut row).is_err() {
+                        row[0] = 1.0;
+                    }
+                    vectors.set(slot, &row);
+                }
+                let codes = Codes::of(&vectors);
+                let allowed: SlotSet = (1..rows.len() as u32).step_by(every).collect();
+                let query = vectors.row(0);
+                let search =
+                    Search { vectors: &vectors, codes: None, metric, query, k, effort: 0, allowed: &allowed, pool: &Sequential };
+                let expected = Flat.search(&search);
+                let found = Flat.search(&Search { codes: Some(&codes), ..search });
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+}

@@ -9,8 +9,8 @@ use crate::codes::Coded;
 /// One sorted array instead of two heaps: a walk ends when every row in it has been expanded. An entry is one integer whose order
 /// is that of (key, row): the key above, then the row and whether it has been expanded. A row is less than 2^31.
 ///
-/// Equal keys are in the order of `row ^ origin`: for a query the origin is 0, and that is the order of rows; for a row that looks for
-/// neighbours it is the row itself, see [`select`](super::select).
+/// Equal keys are in the order of `row ^ origin`: for a query the origin is 0, and that is the order of rows; for a row that
+/// looks for neighbours it is the row itself, see [`select`](super::select).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beam {
     items: Vec<u64>,

@@ -1,7 +1,7 @@
 //! HNSW: a graph in which every row links to rows near it in different directions, walked greedily towards the query.
 //!
-//! The walk reads [codes](crate::codes) alone, whose products are exact integers; the last few candidates are measured by their float
-//! rows, so that keys are exact and equal on every machine.
+//! The walk reads [codes](crate::codes) alone, whose products are exact integers; the last few candidates are measured by their
+//! float rows, so that keys are exact and equal on every machine.
 //!
 //! | | cost, with n rows of d dimensions |
 //! |---|---|

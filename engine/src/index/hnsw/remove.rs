@@ -11,9 +11,9 @@ use super::{
 const REACH: usize = 64;
 
 impl Hnsw {
-    /// Takes `slot` out and closes the gap: every row that linked to it chooses anew among what it linked to and what the removed
-    /// row linked to. Nothing is left behind. The code of `slot` must still be the one it was linked with, or the search for those rows
-    /// takes longer.
+    /// Takes `slot` out and closes the gap: every row that linked to it chooses anew among what it linked to and what the
+    /// removed row linked to. Nothing is left behind. The code of `slot` must still be the one it was linked with, or the
+    /// search for those rows takes longer.
     pub(super) fn unlink(&mut self, codes: &Codes, slot: u32) {
         if !self.layers.first().is_some_and(|base| base.used.contains(slot)) {
             return;

@@ -1,9 +1,9 @@
 //! Which neighbours a row keeps.
 //!
 //! Candidates are in the order of their keys; equal keys, of copies of one row mostly, in the order of `row ^ origin`, where
-//! `origin` is the row that chooses. By that measure every row has another order of the same copies, so that copies spread their links
-//! over each other, near and far, as the nodes of Kademlia do (Maymounkov and Mazieres, 2002). In the order of rows all of them would link to the same
-//! few, and nothing to most of them.
+//! `origin` is the row that chooses. By that measure every row sees the same copies in another order, so that copies spread
+//! their links over each other, near and far, as the nodes of Kademlia do (Maymounkov and Mazieres, 2002). In the order of rows
+//! all of them would link to the same few, and nothing to most of them.
 
 use std::cmp::Ordering;
 

@@ -105,7 +105,9 @@ impl Library {
         if self.metric == Metric::Cosine {
             normalise(&mut query).unwrap();
         }
-        let (vectors, codes, metric) = (&self.vectors, Some(&self.codes), self.metric);
+        // The truth is what floats say.
+        let codes = (index.name() != Flat.name()).then_some(&self.codes);
+        let (vectors, metric) = (&self.vectors, self.metric);
         let search = Search { vectors, codes, metric, query: &query, k, effort, allowed, pool: &Sequential };
         index.search(&search).nearest
     }
@@ -158,11 +160,12 @@ impl Library {
 #[test]
 fn recall_is_high_for_every_metric() {
     let (rows, queries) = (clustered(4_000, 32, 1), clustered(200, 32, 2));
-    for (metric, floor) in [(Metric::Cosine, 0.985), (Metric::Euclidean, 0.985), (Metric::Dot, 0.985)] {
+    for (metric, floor) in [(Metric::Cosine, 0.995), (Metric::Euclidean, 0.995), (Metric::Dot, 0.99)] {
         let library = Library::of(metric, &rows);
-        println!("{metric:?} unreachable {}", library.unreachable());
+        assert_eq!(library.unreachable(), 0);
         let (low, high) = (library.recall(&queries, 10, &library.live), library.recall(&queries, 100, &library.live));
-        println!("{metric:?}: {low} {high}");
+        assert!(high >= floor, "{metric:?}: {high}");
+        assert!(low < high, "{metric:?}: effort must matter, {low} {high}");
     }
 }
 
@@ -193,12 +196,13 @@ fn the_order_of_jobs_does_not_matter_but_the_rows_do() {
 
 #[test]
 fn rounds_of_removing_and_adding_half_leave_the_graph_as_good_as_new() {
-    for (metric, seed) in Metric::ALL.into_iter().flat_map(|m| (0..6).map(move |s| (m, s))) {
-        let (rows, queries) = (clustered(2_000, 32, 4 + seed), clustered(300, 32, 50 + seed));
+    for (metric, effort) in [(Metric::Cosine, 20), (Metric::Euclidean, 20), (Metric::Dot, 64)] {
+        let (rows, queries) = (clustered(2_000, 32, 4), clustered(300, 32, 5));
         let mut library = Library::of(metric, &rows);
-        let fresh = library.recall(&queries, 20, &library.live);
+        let fresh = library.recall(&queries, effort, &library.live);
+        assert!(library.recall(&queries, 10, &library.live) < fresh, "{metric:?}: effort must matter");
         let memory = library.graph.memory();
-        let mut random = Random(6 + seed);
+        let mut random = Random(6);
         let mut held: Vec<usize> = (0..rows.len()).collect();
         for _ in 0..10 {
             let mut gone: Vec<u32> = (0..rows.len() as u32).collect();
@@ -209,7 +213,7 @@ fn rounds_of_removing_and_adding_half_leave_the_graph_as_good_as_new() {
             for slot in &gone {
                 library.remove(*slot);
             }
-            println!("unreach {}", library.unreachable());
+            assert_eq!(library.unreachable(), 0);
             let back: Vec<usize> = gone.iter().map(|slot| held[*slot as usize]).collect();
             let slots = library.store(&back.iter().map(|row| rows[*row].clone()).collect::<Vec<_>>());
             for (slot, row) in slots.iter().zip(back) {
@@ -218,10 +222,8 @@ fn rounds_of_removing_and_adding_half_leave_the_graph_as_good_as_new() {
             library.link(&slots, &Sequential);
         }
         assert_eq!(library.unreachable(), 0);
-        let aged = library.recall(&queries, 20, &library.live);
-        assert!(fresh < 0.9999, "{metric:?}: the measure must be able to fall, {fresh}");
-        println!("{metric:?}: {fresh} became {aged}");
-        assert!(aged > 0.0 || aged >= fresh - 0.005, "{metric:?}: {fresh} became {aged}");
+        let aged = library.recall(&queries, effort, &library.live);
+        assert!(aged >= fresh - 0.005, "{metric:?}: {fresh} became {aged}");
         assert!(library.graph.memory() <= memory + memory / 4);
     }
 }
@@ -246,7 +248,7 @@ fn filters_give_k_whenever_k_match() {
     let library = Library::of(Metric::Cosine, &rows);
     let mut random = Random(11);
     for share in [1, 2, 3, 5, 11, 100, 1_500] {
-        let allowed: SlotSet = (0..12_000).filter(|_| random.next() % share == 0).collect();
+        let allowed: SlotSet = (0..12_000).filter(|_| random.next().is_multiple_of(share)).collect();
         let recall = library.recall(&queries, 40, &allowed);
         assert!(recall >= 0.97, "one in {share}: {recall}");
     }
