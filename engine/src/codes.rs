@@ -7,7 +7,7 @@
 //! Cost: `dimension`, rounded up to 64, plus 12 bytes a row; [`set`](Codes::set) half a microsecond at 384 dimensions.
 
 use crate::{
-    distance::{Metric, codes::Fit, dot_i8, prefetch},
+    distance::{Metric, codes::Fit, dot_i8, dot_i8_many, prefetch},
     vectors::Vectors,
 };
 
@@ -99,6 +99,14 @@ impl Codes {
             (Some(&scale), Some(&norm), Some(&residual)) => Fit { scale, residual, norm },
             _ => Fit::default(),
         }
+    }
+
+    /// What the code of `slot` stands for, in the place of what is in `row`.
+    pub fn decode(&self, slot: u32, row: &mut Vec<f32>) {
+        let (start, scale) = (slot as usize * self.stride() * LINE, self.fit(slot).scale);
+        let code = bytemuck::cast_slice::<Line, i8>(&self.lines).get(start..start + self.dimension).unwrap_or(&[]);
+        row.clear();
+        row.extend(code.iter().map(|step| scale * f32::from(*step)));
     }
 
     /// The codes as they are read many times in a row.
@@ -227,6 +235,12 @@ impl<'a> View<'a> {
         Probe { view: *self, code: self.code(slot), scale, square: norm * norm }
     }
 
+    /// A row of other codes as the query.
+    #[inline]
+    pub fn probe_of(&self, other: &View<'a>, slot: u32) -> Probe<'a> {
+        Probe { view: *self, ..other.probe(slot) }
+    }
+
     /// `query` as the query. Under the euclidean metric its own norm counts too, so that keys are squared distances.
     #[inline]
     pub fn probe_for(&self, query: &'a Coded) -> Probe<'a> {
@@ -269,6 +283,28 @@ impl Probe<'_> {
             }
         };
         if key.is_nan() { f32::INFINITY } else { key }
+    }
+
+    /// The approximate keys of all rows, by slot, in the place of what is in `keys`; the same bits as [`key`](Self::key) gives.
+    /// `products` is memory to work in.
+    pub fn keys(&self, products: &mut Vec<i32>, keys: &mut Vec<f32>) {
+        keys.clear();
+        if self.view.lift.is_some() {
+            keys.extend((0..self.view.scales.len() as u32).map(|slot| self.key(slot)));
+            return;
+        }
+        dot_i8_many(self.code, self.view.bytes, self.view.stride, products);
+        let rows = products.iter().zip(self.view.scales);
+        let products = rows.map(|(product, scale)| self.scale * scale * *product as f32);
+        if self.view.norms.is_empty() {
+            keys.extend(products.map(|product| 0.0 - product));
+        } else {
+            let rows = products.zip(self.view.norms);
+            keys.extend(rows.map(|(product, norm)| self.square + norm * norm - 2.0 * product));
+        }
+        for key in keys {
+            *key = if key.is_nan() { f32::INFINITY } else { *key };
+        }
     }
 }
 

@@ -92,6 +92,20 @@ impl SlotSet {
         self.words_within(range).flat_map(|(at, word)| bits(at, word))
     }
 
+    /// Whether every slot is in `other` too. At once where `other` has no gaps.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let rest = |from: usize| self.words.get(from..).unwrap_or_default();
+        let last = other.words.last().copied().unwrap_or(0);
+        let whole = other.words.len().saturating_sub(1);
+        if other.len == whole * 64 + last.trailing_ones() as usize && last & last.wrapping_add(1) == 0 {
+            let mut words = rest(whole).iter();
+            return words.next().is_none_or(|word| word & !last == 0) && words.all(|word| *word == 0);
+        }
+        // Without a way out of the loop, so that several words are compared at once.
+        let missing = self.words.iter().zip(&other.words).fold(0, |missing, (word, other)| missing | (word & !other));
+        missing == 0 && rest(other.words.len()).iter().all(|word| *word == 0)
+    }
+
     /// The slots that are not in `other`, in ascending order.
     pub fn difference<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
         let others = other.words.iter().chain(std::iter::repeat(&0));
@@ -184,6 +198,10 @@ mod tests {
             step in 0usize..90,
         ) {
             let (set, other) = (a.iter().copied().collect::<SlotSet>(), b.iter().copied().collect::<SlotSet>());
+            prop_assert_eq!(set.is_within(&other), a.is_subset(&b));
+            let dense = SlotSet::all(step * 5);
+            prop_assert_eq!(set.is_within(&dense), a.iter().all(|slot| dense.contains(*slot)));
+            prop_assert!(other.is_within(&other));
             prop_assert_eq!(set.difference(&other).collect::<Vec<_>>(), a.difference(&b).copied().collect::<Vec<_>>());
             prop_assert_eq!(set.every(step).collect::<Vec<_>>(), a.iter().copied().step_by(step.max(1)).collect::<Vec<_>>());
         }

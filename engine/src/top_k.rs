@@ -84,7 +84,7 @@ impl TopK {
 /// A pair as an integer whose order is the order of pairs: the sign bit of a positive key is flipped, every bit of a negative
 /// one, and the slot goes below. One comparison of integers then does for both.
 #[inline]
-fn pack(key: f32, slot: u32) -> u64 {
+pub(crate) fn pack(key: f32, slot: u32) -> u64 {
     let bits = key.to_bits();
     let negative = (bits >> 31).wrapping_neg();
     (u64::from(bits ^ (negative | 0x8000_0000)) << 32) | u64::from(slot)

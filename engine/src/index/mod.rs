@@ -6,11 +6,21 @@
 //! | index | build | search | memory a vector | exact |
 //! |---|---|---|---|---|
 //! | [`flat`] | none | reads every allowed row | 0 bytes | yes |
+//! | [`kd_tree`] | O(n log n) | O(log n) in few dimensions | some 4 bytes a dimension, and 25 | yes |
+//! | [`lsh`] | O(n) | O(effort) | some 10 bytes a table, and the codes | no |
+//! | [`ivf`] | O(n sqrt(n)) | O(sqrt(n)) | some 10 bytes, and the codes | no |
 //! | [`hnsw`] | O(n log n) | O(log n) | some 8.6 `m` bytes, and the codes | no |
 
+#[cfg(test)]
+mod conformance;
 pub mod flat;
 pub mod hnsw;
+pub mod ivf;
+pub mod kd_tree;
+pub mod lsh;
 mod scan;
+mod shortlist;
+mod words;
 
 use crate::{codes::Codes, distance::Metric, pool::Pool, slots::SlotSet, vectors::Vectors};
 

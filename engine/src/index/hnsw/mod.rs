@@ -36,7 +36,7 @@ mod graph;
 mod image;
 mod insert;
 mod remove;
-mod search;
+pub(super) mod search;
 mod select;
 #[cfg(test)]
 mod tests;

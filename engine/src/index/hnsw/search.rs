@@ -183,7 +183,7 @@ fn walk(layer: &Layer, slot: impl Fn(u32) -> u32, probe: &Probe<'_>, starts: &[u
 /// The proved bound on the error of a key is that of the worst directions of both residuals; for real rows they are as good as
 /// random to each other, and the error is some `sqrt(dimension)` times less. The candidates themselves are a sample, so this is
 /// the right measure here: `DEVIATIONS` of it.
-fn likely(
+pub(in crate::index) fn likely(
     metric: Metric,
     codes: &Codes,
     query: &Fit,
