@@ -17,7 +17,10 @@ use vecino_engine::{
     index::{
         Found, Rows, Search, VectorIndex,
         flat::Flat,
-        hnsw::{Hnsw, Params},
+        hnsw::{self, Hnsw},
+        ivf::{self, Ivf},
+        kd_tree::KdTree,
+        lsh::{self, Lsh},
     },
     pool::{Pool, Sequential},
     slots::SlotSet,
@@ -76,8 +79,14 @@ enum MetricName {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum IndexName {
-    Hnsw,
+    /// Exact: the codes first, then the floats of those that may be near enough.
     Flat,
+    /// Exact: the floats alone.
+    Floats,
+    KdTree,
+    Lsh,
+    Ivf,
+    Hnsw,
 }
 
 /// Threads that take jobs from a common counter.
@@ -109,6 +118,8 @@ struct Bench {
     metric: Metric,
     vectors: Vectors,
     codes: Codes,
+    /// Whether searches may use the codes.
+    with_codes: bool,
     all: SlotSet,
     queries: Vec<Vec<f32>>,
     truth: Vec<Vec<u32>>,
@@ -129,7 +140,7 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     let vectors = Vectors::mapped(dimension, rows.len(), &blob, 0).context("the vectors do not fit")?;
     let all = SlotSet::all(rows.len());
     drop(rows);
-    let mut bench = Bench { metric, codes: Codes::of(&vectors), vectors, all, queries, truth: Vec::new() };
+    let mut bench = Bench { metric, codes: Codes::of(&vectors), with_codes: true, vectors, all, queries, truth: Vec::new() };
     let everything = bench.all.clone();
     if let Some(path) = &args.allowed {
         bench.all = npy::integers(path)?.values.iter().map(|slot| *slot as u32).collect();
@@ -142,24 +153,21 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
         None => bench.queries.iter().map(|query| bench.slots(&Flat, query, 100, 0)).collect(),
     };
     let (wall, cpu) = (Instant::now(), cpu_seconds(true));
-    let mut hnsw = Hnsw::new(metric, params(&args.params)?);
-    if args.index == IndexName::Hnsw {
-        let slots: Vec<u32> = everything.iter().collect();
-        let rows = Rows { vectors: &bench.vectors, codes: Some(&bench.codes) };
-        hnsw.insert(rows, &slots, &Threads(args.threads));
-    }
+    let mut index = empty(args.index, dimension, metric, &args.params)?;
+    let slots: Vec<u32> = everything.iter().collect();
+    index.insert(bench.rows(), &slots, &Threads(args.threads));
     let build = (wall.elapsed().as_secs_f64(), cpu_seconds(true) - cpu);
     for round in 0..args.churn {
-        let rows = Rows { vectors: &bench.vectors, codes: Some(&bench.codes) };
         let half: Vec<u32> = everything.iter().filter(|slot| drawn(u64::from(*slot), round as u64)).collect();
-        half.iter().for_each(|slot| hnsw.remove(rows, *slot));
-        hnsw.insert(rows, &half, &Threads(args.threads));
+        half.iter().for_each(|slot| index.remove(bench.rows(), *slot));
+        index.insert(bench.rows(), &half, &Threads(args.threads));
     }
-    let index: &dyn VectorIndex = if args.index == IndexName::Hnsw { &hnsw } else { &Flat };
-    let memory = (hnsw.memory() + bench.codes.memory()) as f64 / bench.vectors.rows().max(1) as f64;
+    bench.with_codes = args.index != IndexName::Floats;
+    let codes = if matches!(args.index, IndexName::Floats | IndexName::KdTree) { 0 } else { bench.codes.memory() };
+    let memory = (index.memory() + codes) as f64 / bench.vectors.rows().max(1) as f64;
     let command: Vec<String> = std::env::args().collect();
     for &effort in &args.effort {
-        let mut line = bench.measure(index, effort, args.k, args.repeat);
+        let mut line = bench.measure(&*index, effort, args.k, args.repeat);
         line["index"] = json!(index.name());
         line["metric"] = json!(metric.as_str());
         line["vectors"] = json!(bench.vectors.rows());
@@ -178,6 +186,10 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
 }
 
 impl Bench {
+    fn rows(&self) -> Rows<'_> {
+        Rows { vectors: &self.vectors, codes: Some(&self.codes) }
+    }
+
     fn slots(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize) -> Vec<u32> {
         self.found(index, query, k, effort).nearest.into_iter().map(|(_, slot)| slot).collect()
     }
@@ -185,7 +197,7 @@ impl Bench {
     fn found(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize) -> Found {
         let search = Search {
             vectors: &self.vectors,
-            codes: Some(&self.codes),
+            codes: self.with_codes.then_some(&self.codes),
             metric: self.metric,
             query,
             k,
@@ -257,19 +269,32 @@ fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {
     Ok(rows)
 }
 
-fn params(given: &[String]) -> Result<Params> {
-    let mut params = Params::default();
+/// An index without rows, with the parameters that were given.
+fn empty(index: IndexName, dimension: usize, metric: Metric, given: &[String]) -> Result<Box<dyn VectorIndex>> {
+    let mut hnsw = hnsw::Params::default();
+    let mut lsh = lsh::Params::default();
+    let mut ivf = ivf::Params::default();
     for param in given {
         let (name, value) = param.split_once('=').with_context(|| format!("{param} is not NAME=VALUE"))?;
         let value: usize = value.parse().with_context(|| format!("{param} is not a number"))?;
-        match name {
-            "m" => params.m = value,
-            "ef_construction" => params.ef_construction = value,
-            "seed" => params.seed = value as u64,
-            _ => bail!("hnsw has no parameter {name}"),
+        match (index, name) {
+            (IndexName::Hnsw, "m") => hnsw.m = value,
+            (IndexName::Hnsw, "ef_construction") => hnsw.ef_construction = value,
+            (IndexName::Hnsw, "seed") => hnsw.seed = value as u64,
+            (IndexName::Lsh, "tables") => lsh.tables = value,
+            (IndexName::Lsh, "seed") => lsh.seed = value as u64,
+            (IndexName::Ivf, "lists") => ivf.lists = value,
+            (IndexName::Ivf, "seed") => ivf.seed = value as u64,
+            _ => bail!("this index has no parameter {name}"),
         }
     }
-    Ok(params)
+    Ok(match index {
+        IndexName::Flat | IndexName::Floats => Box::new(Flat),
+        IndexName::KdTree => Box::new(KdTree::new(dimension, metric)),
+        IndexName::Lsh => Box::new(Lsh::new(dimension, metric, lsh)),
+        IndexName::Ivf => Box::new(Ivf::new(dimension, metric, ivf)),
+        IndexName::Hnsw => Box::new(Hnsw::new(metric, hnsw)),
+    })
 }
 
 /// Processor seconds of this thread, or of the whole process.
