@@ -12,7 +12,7 @@ use crate::{
     slots::SlotSet,
     vectors::Vectors,
 };
-use library::{Kept, Library, Random, Threads, clustered, unit};
+use library::{Kept, Library, Random, Shuffled, clustered, unit};
 
 const DIMENSION: usize = 24;
 
@@ -199,10 +199,10 @@ fn ten_rounds_of_change_cost_no_recall() {
 }
 
 #[test]
-fn threads_change_no_byte() {
+fn the_order_of_jobs_changes_no_byte() {
     let (rows, _) = clustered(ROWS, DIMENSION, 12);
     each(|name, _, _, metric| {
-        let bytes = [&Sequential as &dyn Pool, &Threads(2), &Threads(5)].map(|pool| {
+        let bytes = [&Sequential as &dyn Pool, &Shuffled(2), &Shuffled(5)].map(|pool| {
             let mut library = Library::empty(name, metric, DIMENSION);
             let slots = library.store(&rows);
             for slots in [&slots[..1], &slots[1..300], &slots[300..2_900], &slots[2_900..]] {

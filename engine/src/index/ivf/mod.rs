@@ -5,7 +5,7 @@
 //!
 //! | | cost, with n rows of d dimensions in L lists |
 //! |---|---|
-//! | build | k-means on 32 rows a list, up to 8 rounds: `256 L²` comparisons of codes, then `n L` to fill the lists; on all threads of the pool |
+//! | build | k-means on 32 rows a list, up to 8 rounds: `256 L²` comparisons of codes, then `n L` to fill the lists; on all threads |
 //! | search | `L + effort n / L` comparisons of codes, and some 30 of floats |
 //! | add | `L` comparisons |
 //! | remove | a binary search in one list |

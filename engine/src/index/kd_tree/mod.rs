@@ -9,7 +9,10 @@
 //! | search | O(log n) in few dimensions, a microsecond or two at 3; towards O(n) from some 10 dimensions on |
 //! | add | O(log n), and O(log² n) amortised for rebuilding parts that have become lopsided |
 //! | remove | O(log n); boxes shrink and leaves merge, nothing is left behind |
-//! | memory | 4 bytes for each dimension and 4 for the slot, in leaves that are half to wholly full; 4 for the way back; boxes of `16 * dimension + 20` bytes for every two leaves. About 40 bytes a row at 3 dimensions |
+//! | memory | some 40 bytes at 3 dimensions: see below |
+//!
+//! Memory: 4 bytes for each dimension and 4 for the slot, in leaves that are half to wholly full; 4 for the way back; boxes of
+//! `16 * dimension + 20` bytes for every two leaves.
 //!
 //! **When.** Points of up to some 10 dimensions (places, colours, features that were reduced), where it is exact and far
 //! ahead of everything approximate. With more dimensions the boxes of most leaves reach as near as the k-th nearest row,

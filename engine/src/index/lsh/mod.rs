@@ -36,10 +36,11 @@
 //! The mean, the number of buckets and the width of strips are taken from the rows that are there when tables are made: at first,
 //! and whenever there are 4 times as many rows, or 8 times fewer.
 //!
-//! Papers: P. Indyk, R. Motwani, *Approximate nearest neighbors* (1998); M. Charikar, *Similarity estimation techniques from rounding
-//! algorithms* (2002); M. Datar et al., *Locality-sensitive hashing scheme based on p-stable distributions* (2004); Q. Lv et al., *Multi-probe
-//! LSH* (2007); A. Andoni et al., *Practical and optimal LSH for angular distance* (2015); B. Neyshabur, N. Srebro, *On symmetric and
-//! asymmetric LSHs for inner product search* (2015); J. Ji et al., *Super-bit locality-sensitive hashing* (2012).
+//! Papers: P. Indyk, R. Motwani, *Approximate nearest neighbors* (1998); M. Charikar, *Similarity estimation techniques
+//! from rounding algorithms* (2002); M. Datar et al., *Locality-sensitive hashing scheme based on p-stable distributions*
+//! (2004); Q. Lv et al., *Multi-probe LSH* (2007); A. Andoni et al., *Practical and optimal LSH for angular distance*
+//! (2015); B. Neyshabur, N. Srebro, *On symmetric and asymmetric LSHs for inner product search* (2015); J. Ji et al.,
+//! *Super-bit locality-sensitive hashing* (2012).
 
 mod buckets;
 mod bytes;
