@@ -9,7 +9,7 @@ pub(crate) fn parse<T>(bytes: &[u8], width: usize, element: impl Fn(&[u8]) -> T)
     let columns = usize::try_from(i32::from_le_bytes(*first)).ok().filter(|columns| *columns > 0);
     let columns = columns.with_context(|| format!("a row cannot have {} elements", i32::from_le_bytes(*first)))?;
     let row = columns.checked_mul(width).and_then(|row| row.checked_add(4)).context("the rows are too long")?;
-    ensure!(bytes.len() % row == 0, "the file is cut short, or its rows are not all of {columns} elements");
+    ensure!(bytes.len().is_multiple_of(row), "the file is cut short, or its rows are not all of {columns} elements");
     let mut values = Vec::with_capacity(bytes.len() / row * columns);
     for (number, row) in bytes.chunks_exact(row).enumerate() {
         let (length, elements) = row.split_at(4);
