@@ -65,7 +65,10 @@ def arguments():
     add("--callbacks", action="store_true", help="filters of hnswlib too, which are Python callbacks and slow")
     add("--more", action="store_true", help="flat, LSH, IVF and KD-tree as well")
     add("--out", type=pathlib.Path, default=HERE, help="folder of REPORT.md and report-hnsw.svg")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.filter and not args.meta:
+        parser.error("--filter needs --meta")
+    return args
 
 
 class Ours:
@@ -297,6 +300,7 @@ def plot(curves, title):
     points = [point for curve in curves.values() for point in curve if point[1] >= 0.8]
     low, high = math.floor(min(p[1] for p in points) * 50) / 50, 1.0
     bottom, top = math.log10(min(p[2] for p in points) * 0.9), math.log10(max(p[2] for p in points) * 1.1)
+
     def x(recall):
         return 70 + (recall - low) / (high - low) * 560
 
@@ -394,6 +398,7 @@ def main():
     bench = TARGET / "release" / "vecino-bench"
     import importlib.metadata as metadata
 
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     started, load = datetime.datetime.now(datetime.UTC), os.getloadavg()
     data = Data(args)
     title = f"{args.title or args.data.resolve().name} ({len(data.base):,} x {data.base.shape[1]})"
@@ -413,7 +418,6 @@ def main():
         (args.out / "report-hnsw.svg").write_text(plot(curves, title))
 
         def write():
-            commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
             names = ("hnswlib", "faiss-cpu", "usearch", "scipy", "numpy")
             versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
             loads = ", ".join(f"{one:.1f}" for one in load), ", ".join(f"{one:.1f}" for one in os.getloadavg())
@@ -437,15 +441,17 @@ def main():
 
 
 def tables(engines, builds, curves, args):
-    rows, best = [], {}
-    for target in TARGETS:
-        best[target] = speed_at(curves.get("vecino hnsw", [(0, 0, 1)]), target)[0]
+    ours = curves.get("vecino hnsw", [(0, 0, 1)])
+    rows = []
     for name, curve in curves.items():
         row = [name]
         for target in TARGETS:
             speed, shown = speed_at(curve, target)
-            ratio = f" ({best[target] / speed:.2f}x)" if speed and best[target] and name != "vecino hnsw" else ""
-            row.append(shown + ratio)
+            best, best_shown = speed_at(ours, target)
+            # Where the peer's lowest point is above the target already, nothing is known about the target itself.
+            if name != "vecino hnsw" and speed and best and not shown.startswith(">"):
+                shown += f" ({'>= ' if best_shown.startswith('>') else ''}{best / speed:.2f}x)"
+            row.append(shown)
         wall, cpu = builds[name]
         rows.append([*row, f"{max(point[1] for point in curve):.4f}", f"{wall:.1f}", f"{cpu:.1f}"])
     head = ["engine", *(f"QPS at {target:.2f}" for target in TARGETS), "best recall", "build, s", "build, CPU s"]
