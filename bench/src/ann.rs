@@ -7,38 +7,35 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use vecino_engine::{
+    blob::{AlignedBytes, Blob},
     codes::Codes,
     distance::{self, Metric},
-    index::{
-        Found, Rows, Search, VectorIndex,
-        flat::Flat,
-        hnsw::{self, Hnsw},
-        ivf::{self, Ivf},
-        kd_tree::KdTree,
-        lsh::{self, Lsh},
-    },
+    index::{Found, Rows, Search, VectorIndex, flat::Flat},
     pool::{Pool, Sequential},
     slots::SlotSet,
     vectors::Vectors,
 };
 
-use crate::npy;
+use crate::{
+    clock,
+    index::{Index, IndexName},
+    matrix,
+};
 
 /// Measures an index: one JSON line for each effort.
 #[derive(Args)]
 pub(crate) struct Ann {
-    /// The vectors, .npy.
+    /// The vectors: .npy, .fvecs or .bvecs.
     #[arg(long)]
     base: PathBuf,
-    /// The queries, .npy.
+    /// The queries: .npy, .fvecs or .bvecs.
     #[arg(long)]
     query: PathBuf,
-    /// The numbers of each query's nearest vectors, .npy; found by exact search when absent.
+    /// The numbers of each query's nearest vectors, .npy or .ivecs; found by exact search when absent.
     #[arg(long)]
     truth: Option<PathBuf>,
     #[arg(long, default_value = "cosine")]
@@ -53,7 +50,7 @@ pub(crate) struct Ann {
     /// Threads of the build.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Numbers of the vectors that may be in an answer, .npy; all when absent.
+    /// Numbers of the vectors that may be in an answer, .npy or .ivecs; all when absent.
     #[arg(long)]
     allowed: Option<PathBuf>,
     /// Rounds of taking out half of the vectors, drawn at random, and putting them back, between build and search.
@@ -75,18 +72,6 @@ enum MetricName {
     Cosine,
     Euclidean,
     Dot,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum IndexName {
-    /// Exact: the codes first, then the floats of those that may be near enough.
-    Flat,
-    /// Exact: the floats alone.
-    Floats,
-    KdTree,
-    Lsh,
-    Ivf,
-    Hnsw,
 }
 
 /// Threads that take jobs from a common counter.
@@ -134,41 +119,39 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     let rows = load(&args.base, metric, args.limit)?;
     let queries = load(&args.query, metric, 0)?;
     let dimension = rows.first().map_or(0, Vec::len);
-    let bytes = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let blob = vecino_engine::blob::Blob::new(vecino_engine::blob::AlignedBytes::from(&bytes[..]));
-    drop(bytes);
-    let vectors = Vectors::mapped(dimension, rows.len(), &blob, 0).context("the vectors do not fit")?;
+    ensure!(!queries.is_empty(), "{}: there are no queries", args.query.display());
+    ensure!(queries.iter().all(|query| query.len() == dimension), "queries and vectors are of different dimensions");
+    let vectors = vectors_of(&rows, dimension)?;
     let all = SlotSet::all(rows.len());
     drop(rows);
     let mut bench = Bench { metric, codes: Codes::of(&vectors), with_codes: true, vectors, all, queries, truth: Vec::new() };
     let everything = bench.all.clone();
     if let Some(path) = &args.allowed {
-        bench.all = npy::integers(path)?.values.iter().map(|slot| *slot as u32).collect();
+        bench.all = matrix::row_numbers(path)?.into_iter().flatten().collect();
     }
     bench.truth = match &args.truth {
-        Some(path) => {
-            let truth = npy::integers(path)?;
-            truth.values.chunks(truth.columns).map(|row| row.iter().map(|slot| *slot as u32).collect()).collect()
-        }
+        Some(path) => matrix::row_numbers(path)?,
         None => bench.queries.iter().map(|query| bench.slots(&Flat, query, 100, 0)).collect(),
     };
-    let (wall, cpu) = (Instant::now(), cpu_seconds(true));
-    let mut index = empty(args.index, dimension, metric, &args.params)?;
+    let (wall, cpu) = (Instant::now(), clock::process_seconds());
+    let params = args.params.iter().map(|param| named(param)).collect::<Result<Vec<_>>>()?;
+    let mut made = Index::new(args.index, dimension, metric, &params)?;
+    let index = made.get_mut();
     let slots: Vec<u32> = everything.iter().collect();
     index.insert(bench.rows(), &slots, &Threads(args.threads));
-    let build = (wall.elapsed().as_secs_f64(), cpu_seconds(true) - cpu);
+    let build = (wall.elapsed().as_secs_f64(), clock::process_seconds() - cpu);
     for round in 0..args.churn {
         let half: Vec<u32> = everything.iter().filter(|slot| drawn(u64::from(*slot), round as u64)).collect();
         half.iter().for_each(|slot| index.remove(bench.rows(), *slot));
         index.insert(bench.rows(), &half, &Threads(args.threads));
     }
-    bench.with_codes = args.index != IndexName::Floats;
-    let codes = if matches!(args.index, IndexName::Floats | IndexName::KdTree) { 0 } else { bench.codes.memory() };
-    let memory = (index.memory() + codes) as f64 / bench.vectors.rows().max(1) as f64;
+    bench.with_codes = args.index.with_codes();
+    let codes = if args.index.holds_codes() { bench.codes.memory() } else { 0 };
+    let memory = (made.get().memory() + codes) as f64 / bench.vectors.rows().max(1) as f64;
     let command: Vec<String> = std::env::args().collect();
     for &effort in &args.effort {
-        let mut line = bench.measure(&*index, effort, args.k, args.repeat);
-        line["index"] = json!(index.name());
+        let mut line = bench.measure(made.get(), effort, args.k, args.repeat);
+        line["index"] = json!(made.get().name());
         line["metric"] = json!(metric.as_str());
         line["vectors"] = json!(bench.vectors.rows());
         line["dimension"] = json!(dimension);
@@ -212,14 +195,14 @@ impl Bench {
         let (mut walls, mut cpus, mut latencies, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..repeat.max(1) {
             answers.clear();
-            let (wall, cpu) = (Instant::now(), cpu_seconds(false));
+            let (wall, cpu) = (Instant::now(), clock::thread_seconds());
             for query in &self.queries {
                 let one = Instant::now();
                 answers.push(self.slots(index, query, k, effort));
                 latencies.push(one.elapsed().as_secs_f64() * 1e6);
             }
             walls.push(wall.elapsed().as_secs_f64());
-            cpus.push(cpu_seconds(false) - cpu);
+            cpus.push(clock::thread_seconds() - cpu);
         }
         let visited: usize = self.queries.iter().map(|query| self.found(index, query, k, effort).visited).sum();
         let hundred: Vec<Vec<u32>> = self.queries.iter().map(|query| self.slots(index, query, 100, effort.max(100))).collect();
@@ -251,14 +234,27 @@ impl Bench {
     }
 }
 
+/// NAME=VALUE in its parts.
+fn named(param: &str) -> Result<(String, usize)> {
+    let (name, value) = param.split_once('=').with_context(|| format!("{param} is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.parse().with_context(|| format!("{param} is not a number"))?))
+}
+
+/// The rows as the engine holds them.
+pub(crate) fn vectors_of(rows: &[Vec<f32>], dimension: usize) -> Result<Vectors> {
+    let bytes = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let blob = Blob::new(AlignedBytes::from(&bytes[..]));
+    Vectors::mapped(dimension, rows.len(), &blob, 0).context("the vectors do not fit")
+}
+
 /// A coin for each slot and round.
 fn drawn(slot: u64, round: u64) -> bool {
     let mixed = (slot ^ (round << 32)).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 63 == 1
 }
 
-fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {
-    let matrix = npy::floats(path)?;
+pub(crate) fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {
+    let matrix = matrix::floats(path)?;
     let limit = if limit == 0 { usize::MAX } else { limit };
     let mut rows: Vec<Vec<f32>> = matrix.rows().take(limit).map(<[f32]>::to_vec).collect();
     if metric == Metric::Cosine {
@@ -267,41 +263,6 @@ fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {
         }
     }
     Ok(rows)
-}
-
-/// An index without rows, with the parameters that were given.
-fn empty(index: IndexName, dimension: usize, metric: Metric, given: &[String]) -> Result<Box<dyn VectorIndex>> {
-    let mut hnsw = hnsw::Params::default();
-    let mut lsh = lsh::Params::default();
-    let mut ivf = ivf::Params::default();
-    for param in given {
-        let (name, value) = param.split_once('=').with_context(|| format!("{param} is not NAME=VALUE"))?;
-        let value: usize = value.parse().with_context(|| format!("{param} is not a number"))?;
-        match (index, name) {
-            (IndexName::Hnsw, "m") => hnsw.m = value,
-            (IndexName::Hnsw, "ef_construction") => hnsw.ef_construction = value,
-            (IndexName::Hnsw, "seed") => hnsw.seed = value as u64,
-            (IndexName::Lsh, "tables") => lsh.tables = value,
-            (IndexName::Lsh, "seed") => lsh.seed = value as u64,
-            (IndexName::Ivf, "lists") => ivf.lists = value,
-            (IndexName::Ivf, "seed") => ivf.seed = value as u64,
-            _ => bail!("this index has no parameter {name}"),
-        }
-    }
-    Ok(match index {
-        IndexName::Flat | IndexName::Floats => Box::new(Flat),
-        IndexName::KdTree => Box::new(KdTree::new(dimension, metric)),
-        IndexName::Lsh => Box::new(Lsh::new(dimension, metric, lsh)),
-        IndexName::Ivf => Box::new(Ivf::new(dimension, metric, ivf)),
-        IndexName::Hnsw => Box::new(Hnsw::new(metric, hnsw)),
-    })
-}
-
-/// Processor seconds of this thread, or of the whole process.
-fn cpu_seconds(process: bool) -> f64 {
-    let clock = if process { ClockId::ProcessCPUTime } else { ClockId::ThreadCPUTime };
-    let time = clock_gettime(clock);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn cpu_model() -> String {

@@ -1,8 +1,13 @@
 //! Measures Vecino. Each command prints lines of JSON, with the command that made them.
 
 mod ann;
+mod clock;
+mod index;
+mod matrix;
 mod npy;
 mod retrieval;
+mod rpc;
+mod xvecs;
 
 use std::process::ExitCode;
 
@@ -20,6 +25,8 @@ struct Cli {
 enum Command {
     /// How fast an index is at which recall: one line for each effort.
     Ann(ann::Ann),
+    /// Commands from standard input, one JSON object a line, each answered by one line: for harnesses that measure other engines too.
+    Rpc,
     /// How good the answers are, against a judged collection.
     Retrieval(retrieval::RetrievalArgs),
 }
@@ -27,6 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ann(args) => ann::run(&args),
+        Command::Rpc => rpc::run(),
         Command::Retrieval(args) => retrieval::run(&args),
     };
     match result {

@@ -1,52 +1,44 @@
-//! Reading matrices from `.npy` files.
-
-use std::{fs, path::Path};
+//! Matrices in `.npy` files.
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A matrix of floats, row by row.
-pub(crate) struct Floats {
-    pub(crate) columns: usize,
-    pub(crate) values: Vec<f32>,
-}
-
-impl Floats {
-    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.values.chunks_exact(self.columns.max(1))
-    }
-}
-
-/// A matrix of whole numbers, row by row.
-pub(crate) struct Integers {
-    pub(crate) columns: usize,
-    pub(crate) values: Vec<i64>,
-}
-
-/// Reads a matrix of 16-, 32- or 64-bit floats.
-pub(crate) fn floats(path: &Path) -> Result<Floats> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (kind, columns, data) = header(&bytes).with_context(|| format!("{}", path.display()))?;
+/// Columns and values of a matrix of 16-, 32- or 64-bit floats.
+pub(crate) fn floats(bytes: &[u8]) -> Result<(usize, Vec<f32>)> {
+    let (kind, columns, data) = header(bytes)?;
     let values = match kind.as_str() {
         "<f2" => data.chunks_exact(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),
         "<f4" => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
         "<f8" => {
             data.chunks_exact(8).map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32).collect()
         }
-        _ => bail!("{}: floats wanted, found {kind}", path.display()),
+        _ => bail!("floats wanted, found {kind}"),
     };
-    Ok(Floats { columns, values })
+    Ok((columns, values))
 }
 
-/// Reads a matrix of 32- or 64-bit integers.
-pub(crate) fn integers(path: &Path) -> Result<Integers> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (kind, columns, data) = header(&bytes).with_context(|| format!("{}", path.display()))?;
+/// Columns and values of a matrix of 32- or 64-bit integers.
+pub(crate) fn integers(bytes: &[u8]) -> Result<(usize, Vec<i64>)> {
+    let (kind, columns, data) = header(bytes)?;
     let values = match kind.as_str() {
         "<i4" => data.chunks_exact(4).map(|b| i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
         "<i8" => data.chunks_exact(8).map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect(),
-        _ => bail!("{}: integers wanted, found {kind}", path.display()),
+        _ => bail!("integers wanted, found {kind}"),
     };
-    Ok(Integers { columns, values })
+    Ok((columns, values))
+}
+
+/// The bytes of a file with `columns` integers of 32 bits in each row.
+pub(crate) fn of_integers(columns: usize, values: &[i32]) -> Vec<u8> {
+    let rows = values.len() / columns.max(1);
+    let mut text = format!("{{'descr': '<i4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    // The data begins on a 64-byte boundary.
+    text.extend(std::iter::repeat_n(' ', 63 - (10 + text.len()) % 64));
+    text.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
 }
 
 /// The element type, the number of columns and the elements.
@@ -70,7 +62,8 @@ fn header(bytes: &[u8]) -> Result<(String, usize, &[u8])> {
     };
     let width: usize = kind.get(2..).and_then(|width| width.parse().ok()).context("no width of elements")?;
     let data = bytes.get(start + len..).unwrap_or_default();
-    ensure!(data.len() == rows * columns * width, "the file is cut short");
+    let size = rows.checked_mul(columns).and_then(|elements| elements.checked_mul(width));
+    ensure!(Some(data.len()) == size, "the file is cut short, or longer than it says");
     Ok((kind, columns, data))
 }
 
@@ -110,6 +103,16 @@ mod tests {
         assert_eq!((kind.as_str(), columns, data.len()), ("<f4", 1, 8));
         for cut in 0..file.len() {
             assert!(header(&file[..cut]).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (columns, values) in [(2, vec![1, -1, 7, i32::MAX]), (3, Vec::new())] {
+            let bytes = of_integers(columns, &values);
+            assert_eq!((bytes.len() - 4 * values.len()) % 64, 0);
+            assert_eq!(integers(&bytes).unwrap(), (columns, values.into_iter().map(i64::from).collect()));
+            assert!(floats(&bytes).is_err());
         }
     }
 }
