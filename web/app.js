@@ -125,9 +125,11 @@ function tabFailed(error) {
 
 function serverFailed(error) {
   if (!error.offline) {
+    state.serverSilentSince = 0;
+    tellNotice('');
     drawServerSilent(error.message);
     drawNoAgreement('Nothing to compare', '');
-    if (state.where === 'server') {
+    if (state.where === 'server' || !canAskTab()) {
       showHits({ hits: [] });
       tellEmpty('The server refused this search', error.message);
     }
@@ -146,7 +148,10 @@ function showHits(answer) {
   hits.draw(answer, state.query);
   drawExplain(answer.explain ? answer : null);
   show(byId('fewer'), Boolean(answer.explain?.fewer_because));
-  if (answer.returned === 0) tellEmpty('Nothing passes the filter', 'Loosen a condition, or clear the filter.');
+  if (answer.returned === 0) {
+    if (state.opened?.info.chunks === 0) tellNoChunks();
+    else tellEmpty('Nothing passes the filter', 'Loosen a condition, or clear the filter.');
+  }
   announce(answer.returned ? `${plural(answer.returned, 'hit')}. The best: ${answer.hits[0].metadata?.title ?? answer.hits[0].id}` : 'No hits');
 }
 
@@ -157,8 +162,12 @@ function showNothing() {
   drawLanes({ tab: false, server: false });
   if (!state.opened) return;
   const { chunks, name } = state.opened.info;
-  if (chunks === 0) tellEmpty('This library is empty', 'Add documents through the server, then take a newer copy.');
+  if (chunks === 0) tellNoChunks();
   else tellEmpty(`${plural(chunks, 'passage')} in “${name}”`, 'Ask for something, in your own words. The answer comes while you type.');
+}
+
+function tellNoChunks() {
+  tellEmpty('This library is empty', 'Add documents through the server, then take a newer copy.');
 }
 
 function tellEmpty(title, text) {

@@ -34,7 +34,9 @@ async function gather(response, onProgress) {
   const pieces = [];
   let loaded = 0;
   for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(() => {
+      throw new DownloadError(`${response.url} could not be fetched. The connection was lost after ${loaded} bytes.`);
+    });
     if (done) break;
     pieces.push(value);
     loaded += value.length;

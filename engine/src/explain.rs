@@ -30,6 +30,7 @@ impl Explain {
         let fewer_because = (found.nearest.len() < wanted).then(|| match (chunks, matching, filtered) {
             (0, ..) => "the library holds no chunks".to_owned(),
             (_, _, true) => format!("only {matching} of {chunks} chunks pass the filter"),
+            (1, ..) => "the library holds only one chunk".to_owned(),
             (..) => format!("the library holds only {chunks} chunks"),
         });
         Self {

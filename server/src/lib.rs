@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod embed;
 pub mod host;
+mod json;
 pub mod serve;
 pub mod service;
 pub mod storage;

@@ -196,6 +196,24 @@ test('words that nobody knows get a friendly answer', () =>
     for (const note of errors.splice(0)) assert.match(note, /status of 4\d\d|ERR_ABORTED/);
   }));
 
+test('an empty library, and one without a language model, are said to be so', async () => {
+  await call(server, 'POST', '/v1/libraries', { name: 'empty' });
+  await call(server, 'POST', '/v1/libraries', { name: 'vectors' });
+  const document = { metadata: { title: 'T' }, chunks: [{ text: 'a', embedding: [1, 2] }] };
+  await call(server, 'POST', '/v1/libraries/vectors/documents', document);
+  const page = await browser.newPage();
+  await page.goto(`${server.url}/#library=empty&q=birds`);
+  await page.getByText('This library is empty').waitFor();
+  await page.waitForTimeout(500);
+  assert.match(await page.locator('#empty').textContent(), /This library is empty/);
+  await page.goto('about:blank');
+  await page.goto(`${server.url}/#library=vectors&q=birds`);
+  await page.getByText('The server refused this search').waitFor();
+  await page.close();
+  await call(server, 'DELETE', '/v1/libraries/empty');
+  await call(server, 'DELETE', '/v1/libraries/vectors');
+});
+
 test('a file is opened where it is dropped', () =>
   withPage(async (page) => {
     await drop(page, 'copy.vecino', await snapshot(server, 'sample'));

@@ -98,7 +98,7 @@ fn check_keys(js: &JsValue) -> Result<()> {
     if !js.is_object() || Array::is_array(js) {
         return Err(wrong("object", js).field("query"));
     }
-    for key in Object::keys(js.unchecked_ref::<Object>()).iter() {
+    for key in keys(js)?.iter() {
         let key = key.as_string().unwrap_or_default();
         if !QUERY_FIELDS.contains(&key.as_str()) {
             let known = QUERY_FIELDS.join(", ");
@@ -108,6 +108,13 @@ fn check_keys(js: &JsValue) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The names that JSON would have. What a proxy throws is caught here: passing through this module, it would leave the library
+/// borrowed for ever.
+fn keys(js: &JsValue) -> Result<Array> {
+    Reflect::own_keys(js).map_err(|_| Error::new(Code::InvalidValue, "the names of the properties cannot be read"))?;
+    Ok(Object::keys(js.unchecked_ref::<Object>()))
 }
 
 /// A property, undefined when there is none. Only a getter that throws can fail.
@@ -169,7 +176,39 @@ fn filter(js: &JsValue) -> Result<Option<Filter>> {
     let text = JSON::stringify(js).ok().and_then(|text| text.as_string());
     let text = text.ok_or_else(|| no_json("it has a cycle, or a value that JSON does not know".to_owned()))?;
     let json: Json = serde_json::from_str(&text).map_err(|error| no_json(error.to_string()))?;
+    check_complete(js, &json).map_err(|error| error.within("filter"))?;
     Filter::from_json(&json).map(Some)
+}
+
+/// Checks that JSON holds all of a filter: it leaves out what is undefined and what is within a `Map`, in silence, so that more
+/// would be found than was asked for.
+fn check_complete(js: &JsValue, json: &Json) -> Result<()> {
+    match json {
+        Json::Array(items) => items.iter().enumerate().try_for_each(|(at, item)| {
+            let place = format!("[{at}]");
+            check_complete(&property(js, &at.to_string())?, item).map_err(|error| error.within(place))
+        }),
+        Json::Object(fields) => {
+            if !is_plain(js) {
+                return Err(Error::new(Code::WrongType, "a filter is made of plain objects, lists and values"));
+            }
+            keys(js)?.iter().try_for_each(|key| {
+                let name = key.as_string().unwrap_or_default();
+                let Some(inner) = fields.get(&name) else {
+                    let shown: String = name.chars().take(128).collect();
+                    return Err(wrong("a value", &property(js, &name)?).field(shown));
+                };
+                check_complete(&property(js, &name)?, inner).map_err(|error| error.within(name))
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether it is an object as literals and `JSON.parse` make them, of whichever realm.
+fn is_plain(js: &JsValue) -> bool {
+    let above = |js: &JsValue| Reflect::get_prototype_of(js).is_ok_and(|above| above.is_null());
+    above(js) || Reflect::get_prototype_of(js).is_ok_and(|first| above(&first))
 }
 
 fn include(js: &JsValue) -> Result<Include> {

@@ -116,6 +116,8 @@ pub(crate) fn build(checkout: &Checkout, optimise: Optimise) -> Result<Package> 
 fn generate(compiled: &Path, folder: &Path) -> Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(compiled).web(true)?.typescript(true).out_name(NAME);
+    // So that `await init()` finds the module beside the script, as the README says.
+    bindgen.omit_default_module_path(false);
     bindgen.generate(folder).with_context(|| format!("wasm-bindgen over {}", compiled.display()))
 }
 

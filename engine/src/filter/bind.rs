@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 use super::{
     Filter, Operator, Order,
     eval::Item,
-    json::{AND, Clause, Condition, Conditions, NOT, OR, ROOT, shown},
+    json::{AND, Clause, Condition, Conditions, NOT, OR, ROOT},
     operand::{compare, exact},
 };
 use crate::{
     error::{Code, Error, Result},
-    model::{FieldId, FieldType, Fields, FixedField, Scalar, kind_of},
+    model::{FieldId, FieldType, Fields, FixedField, Scalar, kind_of, shown},
 };
 
 /// A filter that is resolved against the fields of one library, ready to be evaluated.

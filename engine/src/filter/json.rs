@@ -7,7 +7,8 @@ use crate::{
     error::{Code, Error, Result},
     model::{
         kind_of,
-        limits::{MAX_FIELD_NAME_BYTES, MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_IN_VALUES},
+        limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_IN_VALUES},
+        shown,
     },
 };
 
@@ -84,14 +85,6 @@ fn operators_to_json(conditions: &[Condition]) -> Json {
         Condition::Not(conditions) => (NOT.to_owned(), operators_to_json(conditions)),
     };
     Json::Object(conditions.iter().map(entry).collect())
-}
-
-/// A name from outside, cut to what an error may repeat.
-pub(super) fn shown(name: &str) -> String {
-    match name.char_indices().find(|(at, _)| *at >= MAX_FIELD_NAME_BYTES) {
-        Some((at, _)) => format!("{}...", &name[..at]),
-        None => name.to_owned(),
-    }
 }
 
 /// Reads one filter and counts its conditions. It recurses only after the depth is checked.

@@ -9,7 +9,7 @@ macro_rules! limits {
 
         /// The table: each limit's name, value and meaning, in the order of this file.
         pub const ALL: &[(&str, u64, &str)] = &[
-            $((stringify!($name), $value as u64, concat!($($doc),+)),)+
+            $((stringify!($name), $name as u64, concat!($($doc),+)),)+
         ];
     };
 }
@@ -67,4 +67,18 @@ limits! {
     MAX_PAGE: usize = 1_000;
     /// Bytes of one record in the log.
     MAX_RECORD_BYTES: usize = 1 << 28;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_tells_the_values_that_are_checked() {
+        let value = |name: &str| ALL.iter().find(|(listed, ..)| *listed == name).map(|(_, value, _)| *value);
+        assert_eq!(value("MAX_CHUNKS_PER_LIBRARY"), Some(MAX_CHUNKS_PER_LIBRARY as u64));
+        assert_eq!(value("MAX_CHUNKS_PER_LIBRARY"), Some(1 << 31));
+        assert_eq!(value("MAX_RECORD_BYTES"), Some(1 << 28));
+        assert!(ALL.iter().all(|(_, value, _)| (1..=1 << 54).contains(value)), "{ALL:?}");
+    }
 }

@@ -255,6 +255,14 @@ impl Extend<Field> for Fields {
     }
 }
 
+/// A name from outside, cut to what an error may repeat.
+pub(crate) fn shown(name: &str) -> String {
+    match name.char_indices().find(|(at, _)| *at >= MAX_FIELD_NAME_BYTES) {
+        Some((at, _)) => format!("{}...", &name[..at]),
+        None => name.to_owned(),
+    }
+}
+
 /// Checks the name of an attribute field.
 ///
 /// # Errors
@@ -267,7 +275,7 @@ pub fn check_field_name(name: &str) -> Result<()> {
         );
     }
     if name.len() > MAX_FIELD_NAME_BYTES {
-        return Err(Error::limit("bytes of an attribute's name", MAX_FIELD_NAME_BYTES, name.len()).field("attributes"));
+        return Err(Error::limit("bytes of an attribute's name", MAX_FIELD_NAME_BYTES, name.len()).field(shown(name)));
     }
     if let Some(fixed) = super::FixedField::find(name) {
         let detail = format!("'{name}' is a fixed field of the {}; it cannot be an attribute too", fixed.owner());

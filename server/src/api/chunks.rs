@@ -8,7 +8,7 @@ use vecino_engine::view::ChunkView;
 
 use super::{
     App, blocking,
-    extract::{Body, Params, Path},
+    extract::{Body, NoParams, Params, Path},
     input::{ChunkChange, ChunkInput, objects, read_chunks},
     page::{ChunkPageParams, cursor},
     problem::Answer,
@@ -79,6 +79,7 @@ async fn list_document_chunks(
 async fn add_chunks(
     State(app): State<App>,
     Path((library, document)): Path<(String, String)>,
+    _: Params<NoParams>,
     Body(input): Body<ChunksInput>,
 ) -> Answer<(StatusCode, Json<ChunksWritten>)> {
     let chunks = read_chunks(input.chunks, &app.service)?;
@@ -119,6 +120,7 @@ async fn get_chunk(
 async fn update_chunk(
     State(app): State<App>,
     Path((library, chunk)): Path<(String, String)>,
+    _: Params<NoParams>,
     Body(change): Body<ChunkChange>,
 ) -> Answer<Json<ChunkUpdated>> {
     let patch = change.read()?;

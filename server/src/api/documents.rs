@@ -8,7 +8,7 @@ use vecino_engine::{Code, Error, command::OnConflict, view::DocumentView};
 
 use super::{
     App, blocking,
-    extract::{Body, Params, Path},
+    extract::{Body, NoParams, Params, Path},
     input::{Conflict, DocumentChange, DocumentInput, objects},
     page::{PageParams, cursor},
     problem::Answer,
@@ -102,6 +102,7 @@ async fn add_document(
 async fn add_documents(
     State(app): State<App>,
     Path(library): Path<String>,
+    _: Params<NoParams>,
     Body(input): Body<BatchInput>,
 ) -> Answer<Json<BatchWritten>> {
     let read = |(number, document): (usize, DocumentInput)| {
@@ -128,6 +129,7 @@ async fn get_document(State(app): State<App>, Path((library, document)): Path<(S
 async fn put_document(
     State(app): State<App>,
     Path((library, id)): Path<(String, String)>,
+    _: Params<NoParams>,
     Body(mut input): Body<DocumentInput>,
 ) -> Answer<(StatusCode, Json<DocumentWritten>)> {
     if let Some(received) = input.id.replace(id.clone()).filter(|received| *received != id) {
@@ -148,6 +150,7 @@ async fn put_document(
 async fn update_document(
     State(app): State<App>,
     Path((library, document)): Path<(String, String)>,
+    _: Params<NoParams>,
     Body(change): Body<DocumentChange>,
 ) -> Answer<Json<DocumentUpdated>> {
     let patch = change.read()?;

@@ -111,6 +111,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
+/// No parameters in the query string: one that stands there is not ignored but refused, since it was meant to change something.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParams {}
+
 /// The value of a parameter: read as what is expected there.
 struct Param<'a>(&'a str);
 
@@ -246,7 +251,8 @@ fn names(expected: &str) -> String {
 /// What serde says of a type, in the words of JSON.
 fn kind(of: &str) -> String {
     let known = match of {
-        "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "u32" => "a whole number of 0 to 4294967295",
+        "u64" | "usize" => "a whole number, 0 or more",
         "f32" | "f64" => "a number",
         "a sequence" | "sequence" => "a list",
         "a map" | "map" => "an object",

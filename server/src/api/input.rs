@@ -15,10 +15,13 @@ use super::{
     extract::{NOT_FINITE, Object},
     problem::Problem,
 };
-use crate::service::{
-    Service,
-    chunks::NewChunk,
-    documents::{Content, NewDocument},
+use crate::{
+    json::entries,
+    service::{
+        Service,
+        chunks::NewChunk,
+        documents::{Content, NewDocument},
+    },
 };
 
 /// A vector.
@@ -108,7 +111,7 @@ pub(super) struct DocumentInput {
     #[serde(deserialize_with = "object")]
     metadata: DocumentMetadataInput,
     /// Free, typed attributes: strings, numbers, booleans, or lists of these.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "entries")]
     attributes: BTreeMap<String, Json>,
     /// The whole text, up to 1,000,000 characters.
     text: Option<String>,
@@ -146,11 +149,11 @@ pub(super) struct ChunkInput {
     /// The vector; made here from the title and the text if it is left out.
     embedding: Option<Embedding>,
     /// `page_number`, `chunk_index` and `created_at`; every other key is an attribute of the chunk.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "entries")]
     #[schema(value_type = Object)]
     metadata: Map<String, Json>,
     /// Attributes, as those among the metadata.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "entries")]
     attributes: BTreeMap<String, Json>,
 }
 
@@ -162,7 +165,7 @@ pub(super) struct DocumentChange {
     #[serde(default, deserialize_with = "object")]
     metadata: DocumentMetadataChange,
     /// Attributes to be set; null removes one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "entries")]
     attributes: BTreeMap<String, Json>,
 }
 
@@ -172,12 +175,14 @@ pub(super) struct DocumentChange {
 struct DocumentMetadataChange {
     /// Another title. The chunks keep their vectors.
     #[serde(default, deserialize_with = "some")]
+    #[schema(nullable = false)]
     title: Option<String>,
     /// Another author.
     #[serde(default, deserialize_with = "or_null")]
     author: Option<String>,
     /// Another time.
     #[serde(default, deserialize_with = "some")]
+    #[schema(nullable = false)]
     created_at: Option<String>,
     /// Another kind.
     #[serde(default, deserialize_with = "or_null")]
@@ -196,16 +201,18 @@ struct DocumentMetadataChange {
 pub(super) struct ChunkChange {
     /// Another text. Without an embedding, one is made here.
     #[serde(default, deserialize_with = "some")]
+    #[schema(nullable = false)]
     text: Option<String>,
     /// Another vector.
     #[serde(default, deserialize_with = "some")]
+    #[schema(nullable = false)]
     embedding: Option<Embedding>,
     /// `page_number` and `chunk_index`; every other key is an attribute to be set, or removed by null.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "entries")]
     #[schema(value_type = Object)]
     metadata: Map<String, Json>,
     /// Attributes to be set, as those among the metadata; null removes one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "entries")]
     attributes: BTreeMap<String, Json>,
 }
 

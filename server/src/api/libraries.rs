@@ -22,7 +22,7 @@ use vecino_engine::{
 
 use super::{
     App, blocking,
-    extract::{Body, Params, Path},
+    extract::{Body, NoParams, Params, Path},
     input::{object, optional_object, or_null, some},
     page::{PageParams, cursor},
     problem::{Answer, Problem},
@@ -42,6 +42,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct LibraryInput {
     /// Unique among libraries.
+    #[schema(min_length = 1)]
     name: String,
     /// Unique too, and stable under renaming; made here if it is left out.
     id: Option<String>,
@@ -66,6 +67,7 @@ struct LibraryMetadataInput {
     #[schema(value_type = Option<IndexTypeName>)]
     index_type: Option<IndexType>,
     /// Length of every vector; else it is fixed by the first one.
+    #[schema(minimum = 1, maximum = 16384)]
     embedding_dimension: Option<u32>,
     /// The model that turns text into vectors. `static-minilm-256` is built in; for others, bring the vectors.
     embedding_model: Option<String>,
@@ -125,6 +127,7 @@ enum FieldTypeName {
 struct LibraryChange {
     /// Another name.
     #[serde(default, deserialize_with = "some")]
+    #[schema(nullable = false)]
     name: Option<String>,
     /// Metadata to be changed.
     #[serde(default, deserialize_with = "object")]
@@ -164,7 +167,11 @@ async fn list_libraries(State(app): State<App>, Params(params): Params<PageParam
 /// Its contract (dimension, metric, embedding model) is fixed here or by its first vector, and holds for all that come after.
 #[utoipa::path(post, path = "/v1/libraries", tag = "libraries", request_body = LibraryInput,
     responses((status = 201, description = "It is written.", body = LibraryView), Refused, Unreadable, Conflicts, Failures))]
-async fn create_library(State(app): State<App>, Body(input): Body<LibraryInput>) -> Answer<(StatusCode, Json<LibraryView>)> {
+async fn create_library(
+    State(app): State<App>,
+    _: Params<NoParams>,
+    Body(input): Body<LibraryInput>,
+) -> Answer<(StatusCode, Json<LibraryView>)> {
     let LibraryInput { name, id, metadata, metric, schema } = input;
     let (fields, strict_schema) = schema.map_or_else(Default::default, |schema| (schema.fields, schema.strict));
     let draft = LibraryDraft {
@@ -198,6 +205,7 @@ async fn get_library(State(app): State<App>, Path(library): Path<String>) -> Ans
 async fn update_library(
     State(app): State<App>,
     Path(library): Path<String>,
+    _: Params<NoParams>,
     Body(change): Body<LibraryChange>,
 ) -> Answer<Json<LibraryView>> {
     let LibraryChange { name, metadata } = change;

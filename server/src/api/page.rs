@@ -16,6 +16,7 @@ const DEFAULT_PAGE: u64 = 100;
 #[into_params(parameter_in = Query)]
 pub(super) struct PageParams {
     /// How many items, at most: 1 to 1,000, 100 unless told.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
     /// Where to go on: `next_cursor` of the part before.
     cursor: Option<String>,
@@ -27,6 +28,7 @@ pub(super) struct PageParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct ChunkPageParams {
     /// How many items, at most: 1 to 1,000, 100 unless told.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
     /// Where to go on: `next_cursor` of the part before.
     cursor: Option<String>,

@@ -9,12 +9,15 @@ use vecino_engine::{Code, Error, filter::Filter, model::limits::MAX_K, query::In
 
 use super::{
     App, blocking,
-    extract::{Body, Path},
+    extract::{Body, NoParams, Params, Path},
     input::Embedding,
     problem::{Answer, Problem},
     responses::{Failures, NotFound, Refused, Unreadable},
 };
-use crate::service::query::{Answered, Near, Question};
+use crate::{
+    json::optional,
+    service::query::{Answered, Near, Question},
+};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(query))
@@ -29,8 +32,10 @@ struct QueryInput {
     /// A vector.
     embedding: Option<Embedding>,
     /// How many hits, 1 to 10,000; 10 unless told.
+    #[schema(minimum = 1, maximum = 10000)]
     k: Option<u64>,
     /// Which chunks may be among them, such as `{"year": {"$gte": 2020}}`.
+    #[serde(default, deserialize_with = "optional")]
     #[schema(value_type = Option<Object>)]
     filter: Option<Value>,
     /// How to search.
@@ -72,7 +77,12 @@ enum Part {
 #[utoipa::path(post, path = "/v1/libraries/{library}/query", tag = "query", request_body = QueryInput,
     params(("library" = String, Path, description = "Id or name.")),
     responses((status = 200, description = "As asked.", body = Answered), Refused, Unreadable, NotFound, Failures))]
-async fn query(State(app): State<App>, Path(library): Path<String>, Body(input): Body<QueryInput>) -> Answer<Json<Answered>> {
+async fn query(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    _: Params<NoParams>,
+    Body(input): Body<QueryInput>,
+) -> Answer<Json<Answered>> {
     let question = input.read()?;
     Ok(Json(blocking(&app, move |service| service.query(&library, question)).await?))
 }

@@ -308,3 +308,44 @@ fn bodies() {
     assert_eq!(server.contents(), json!([[]]));
     assert_eq!(server.send_raw("POST", LIBRARIES, "application/json; charset=utf-8", br#"{"name": "n"}"#).status, 201);
 }
+
+#[test]
+fn what_stands_twice_or_would_be_ignored() {
+    let named = |name: &str| document(&json!({"text": "word", "metadata": {name: 1}}));
+    let long = "é".repeat(65);
+    check(vec![
+        raw(QUERY, r#"{"text": "car", "filter": {"id": "a", "id": "b"}}"#, "invalid_value", "filter.id"),
+        raw(QUERY, r#"{"text": "car", "filter": {"id": {"$gt": "a", "$gt": "b"}}}"#, "invalid_value", "filter.id.$gt"),
+        raw(
+            DOCUMENTS,
+            r#"{"metadata": {"title": "T"}, "attributes": {"a": 1, "a": 2}, "chunks": []}"#,
+            "invalid_value",
+            "attributes.a",
+        ),
+        raw(
+            DOCUMENTS,
+            r#"{"metadata": {"title": "T"}, "chunks": [{"text": "a", "metadata": {"page_number": 1, "page_number": 2}}]}"#,
+            "invalid_value",
+            "chunks[0].metadata.page_number",
+        ),
+        case("POST", DOCUMENTS, &named(&long), 400, "limit_exceeded", &format!("chunks[0].attributes.{}...", "é".repeat(64))),
+        case("POST", "/v1/libraries/words/query?k=3", &json!({"text": "car"}), 400, "unknown_field", "k"),
+        case(
+            "POST",
+            "/v1/libraries/words/documents/batch?on_conflict=skip",
+            &json!({"documents": []}),
+            400,
+            "unknown_field",
+            "on_conflict",
+        ),
+        case(
+            "PUT",
+            "/v1/libraries/words/documents/cars?on_conflict=skip",
+            &json!({"metadata": {"title": "T"}, "text": "word"}),
+            400,
+            "unknown_field",
+            "on_conflict",
+        ),
+        case("PATCH", "/v1/libraries/words?name=x", &json!({}), 400, "unknown_field", "name"),
+    ]);
+}

@@ -40,6 +40,12 @@ fn the_api_describes_itself() {
     let limit =
         |name: &str| limits["limits"].as_array().unwrap().iter().find(|limit| limit["name"] == name).unwrap()["value"].clone();
     assert_eq!((limit("max_chunk_chars"), limit("max_body_bytes")), (json!(10_000), json!(64 << 20)));
+    assert_eq!(limit("max_chunks_per_library"), json!(1_u64 << 31));
+    // What null does not remove is not said to take it.
+    let kind = |schema: &str, field: &str| schemas[schema]["properties"][field]["type"].clone();
+    assert_eq!((kind("LibraryChange", "name"), kind("ChunkChange", "text")), (json!("string"), json!("string")));
+    assert_eq!(kind("LibraryMetadataChange", "description"), json!(["string", "null"]));
+    assert_eq!(schemas["QueryInput"]["properties"]["k"]["minimum"], 1);
 }
 
 fn references(json: &Value) -> Vec<&str> {
