@@ -179,6 +179,8 @@ fn a_file_answers_as_its_server() {
         assert!(!file["hits"].as_array().unwrap().is_empty());
         assert_eq!(file, live, "{question}");
     }
+    let twice = "query notes.vecino rivers --filter {\"year\":{\"$gte\":1930,\"$gte\":1}}";
+    assert!(run(folder.path(), twice).ended(1).stderr.contains("duplicate field `$gte`"));
     let only = run(folder.path(), &format!("query rivers {at} --json")).ended(0).json();
     assert_eq!(only["hits"], ask_for_hits(&folder, "rivers"), "the only library need not be named");
     run(folder.path(), &format!("import notes.jsonl --library other {at}")).ended(0);

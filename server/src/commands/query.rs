@@ -28,6 +28,7 @@ use super::{
 use crate::{
     cli::Output,
     embed::{Embedder as _, StaticEmbedder},
+    json::Unique,
     storage,
 };
 
@@ -113,6 +114,7 @@ fn question(args: &QueryArgs) -> anyhow::Result<(Option<String>, Question)> {
         _ => {}
     }
     let filter = args.filter.as_deref().map(serde_json::from_str).transpose().context("--filter is not JSON")?;
+    let filter = filter.map(|Unique(filter)| filter);
     Ok((file, Question { text, embedding, k: args.k, filter, explain: args.explain }))
 }
 
