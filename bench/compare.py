@@ -460,7 +460,9 @@ def tables(engines, builds, curves, args):
             f"each effort, medians of {args.rounds} rounds. At a recall@10 it is interpolated, log-linearly, on the points of the "
             "sweep that no other point beats; >= says that the lowest point was above already, a dash that the recall was never "
             "reached. In brackets: how many times as fast vecino is in this run. Builds have "
-            f"{args.threads} threads; their seconds are of the wall clock. The peers get rows that are of unit length already, "
+            f"{args.threads} threads; their seconds are of the wall clock. Engines are "
+            "built one after the other: where a build's seconds are near its CPU seconds, other programs held the other cores, and "
+            "only the CPU seconds can be compared. The peers get rows that are of unit length already, "
             "vecino brings them to it while reading.\n",
             table(head, rows)]
     if isinstance(engines.get("vecino hnsw"), Ours):
