@@ -2,12 +2,14 @@
 //!
 //! | command | answer |
 //! |---|---|
-//! | `{"cmd":"build","base":F,"metric":"cos","threads":N,"index":"hnsw","meta":F,"m":16,...}` | `build_s`, `build_cpu_s`, `bytes_per_vector` |
+//! | `{"cmd":"build","base":F,"metric":"cos","threads":N,"index":"hnsw","meta":F}` | `build_s`, `build_cpu_s`, `bytes_per_vector` |
 //! | `{"cmd":"search","queries":F,"out":F,"k":10,"threads":1,"effort":64,"filter":["field",value]}` | `search_s`, `search_cpu_s`, `short` |
 //! | `{"cmd":"save","path":F}` | `save_s`, `bytes` |
 //! | `{"cmd":"load","path":F,"meta":F}` | `load_s`, `load_cpu_s` |
 //!
-//! The metric is `cos`, `l2` or `ip`. An answer is one line, `{"ok":true,...}` or `{"ok":false,"error":"..."}`; after an error the next command is read. The matrices
+//! The metric is `cos`, `l2` or `ip`; a build takes the parameters of its index, too, such as `"m":16`.
+//!
+//! An answer is one line, `{"ok":true,...}` or `{"ok":false,"error":"..."}`; after an error the next command is read. The matrices
 //! are `.npy`, `.fvecs` or `.bvecs`. A search writes row numbers as an `.npy` of shape (queries, k), -1 where there is none. Under
 //! `cos` rows and queries are brought to unit length while they are read. The times count the work of the index: coding
 //! the rows and linking them for a build, finding the nearest for a search; reading files and looking up what a filter
