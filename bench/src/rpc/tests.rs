@@ -93,7 +93,11 @@ fn errors_are_answers() {
         command.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         command
     };
-    let search = |filter: Value, queries: &str, k: usize| json!({"cmd": "search", "queries": at(queries), "out": at("out.npy"), "filter": filter, "k": k});
+    let out = at("out.npy");
+    let search = |filter: Value, queries: &str, k: usize| {
+        let queries = at(queries);
+        json!({"cmd": "search", "queries": queries, "out": out, "filter": filter, "k": k})
+    };
     fails(json!([1]), "no command");
     fails(json!({"cmd": "sing"}), "no command");
     fails(search(Value::Null, "base.fvecs", 10), "nothing is built");
