@@ -15,7 +15,7 @@ pub(super) const LOCK: &str = "LOCK";
 
 /// A lock on a folder, held until it is dropped, at the latest until the process ends.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub struct FolderLock {
     file: File,
     owner: bool,
 }

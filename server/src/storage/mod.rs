@@ -1,11 +1,16 @@
 //! A folder as the engine's storage: [`FileStorage`], with the lock that keeps other processes out of the folder.
+//!
+//! [`FileStorage`] knows what must be synced in which order; the [`Disk`] below it is the file system, or in tests one that
+//! loses what was not synced.
 
+mod disk;
 mod files;
 mod lock;
 mod mmap;
 #[cfg(test)]
 mod tests;
 
+pub use disk::{Disk, DiskFile, Folder, How};
 pub use files::FileStorage;
 
 use std::{fs::File, io, path::Path};
