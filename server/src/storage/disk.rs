@@ -70,16 +70,19 @@ pub enum How {
     Cut,
 }
 
-/// An open file. What is written to it lasts once it is synced.
-pub trait DiskFile: io::Write + fmt::Debug {
+/// An open file. What is written to it lasts once it is synced. Threads may share it: one writes while another one syncs.
+pub trait DiskFile: fmt::Debug {
+    /// Writes at the end, possibly only the first bytes; how many it says.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
     /// Makes the bytes last, and the length.
-    fn sync_data(&mut self) -> io::Result<()>;
+    fn sync_data(&self) -> io::Result<()>;
 
     /// Makes everything about the file last, but not its name.
-    fn sync_all(&mut self) -> io::Result<()>;
+    fn sync_all(&self) -> io::Result<()>;
 
     /// Cuts the file.
-    fn set_len(&mut self, len: u64) -> io::Result<()>;
+    fn set_len(&self, len: u64) -> io::Result<()>;
 }
 
 /// A folder of this machine.
@@ -185,15 +188,20 @@ impl Disk for Folder {
 }
 
 impl DiskFile for File {
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut file = self;
+        io::Write::write(&mut file, bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
         File::sync_data(self)
     }
 
-    fn sync_all(&mut self) -> io::Result<()> {
+    fn sync_all(&self) -> io::Result<()> {
         File::sync_all(self)
     }
 
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
+    fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
     }
 }

@@ -111,9 +111,24 @@ impl<D: Disk> FileStorage<D> {
 
     /// Writes a new file whole and makes its bytes last; its name does not yet.
     fn write_whole(&self, name: &str, fill: &mut Fill<'_>) -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(1 << 20, self.disk.open(name, How::Empty)?);
+        let file = self.disk.open(name, How::Empty)?;
+        let mut out = BufWriter::with_capacity(1 << 20, Writer(&file));
         fill(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        out.flush()?;
+        file.sync_all()
+    }
+}
+
+/// What is written goes to the end of a file.
+struct Writer<'a, F>(&'a F);
+
+impl<F: DiskFile> Write for Writer<'_, F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -147,12 +162,12 @@ impl<D: Disk> Storage for FileStorage<D> {
     fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.writable(name)?;
         let unwritable = |error: io::Error| failed("cannot write", &path, &error);
-        let mut file = match self.open.take() {
+        let file = match self.open.take() {
             Some((open, file)) if open == name => file,
             _ => self.disk.open(name, How::Append).map_err(unwritable)?,
         };
         // The new length of the file is a part of what `sync_data` makes last.
-        file.write_all(bytes).and_then(|()| file.sync_data()).map_err(unwritable)?;
+        Writer(&file).write_all(bytes).and_then(|()| file.sync_data()).map_err(unwritable)?;
         self.open = Some((name.to_owned(), file));
         Ok(())
     }
@@ -161,7 +176,7 @@ impl<D: Disk> Storage for FileStorage<D> {
         let path = self.writable(name)?;
         self.close(name);
         let file = self.disk.open(name, How::Cut);
-        let cut = file.and_then(|mut file| file.set_len(len).and_then(|()| file.sync_all()));
+        let cut = file.and_then(|file| file.set_len(len).and_then(|()| file.sync_all()));
         cut.map_err(|error| failed("cannot cut", &path, &error))
     }
 
