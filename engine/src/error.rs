@@ -70,8 +70,10 @@ codes! {
     UnsupportedVersion = "unsupported_version";
     /// Another process owns the data folder.
     Locked = "locked";
-    /// The storage failed: the disk is full, a file cannot be written, and the like.
+    /// The storage failed: a file cannot be read or written, and the like.
     Storage = "storage";
+    /// There is no room on the disk. Reading goes on; writing goes on when there is room again.
+    StorageFull = "storage_full";
 }
 
 /// A refusal or a failure. See the [module](self).

@@ -75,9 +75,9 @@ impl<S: Storage> Journal<S> {
     ///
     /// # Errors
     /// [`Code::Damaged`] with the file and the offset, [`Code::UnsupportedVersion`], [`Code::Storage`]. Nothing is changed then.
-    pub fn open(mut storage: S) -> Result<(Self, State, Recovery)> {
+    pub fn open(storage: S) -> Result<(Self, State, Recovery)> {
         let names = storage.list()?;
-        let loaded = load(&mut storage, &names)?;
+        let loaded = load(&storage, &names)?;
         let Loaded { checkpoint, state, tail, recovery } = loaded;
         let (position, segment, len) = match tail {
             Some(tail) => {
@@ -86,7 +86,7 @@ impl<S: Storage> Journal<S> {
                 }
                 (tail.end, tail.name, tail.len)
             }
-            None => begin(&mut storage, Position { next_seq: checkpoint.seq + 1, chain: 0 })?,
+            None => begin(&storage, Position { next_seq: checkpoint.seq + 1, chain: 0 })?,
         };
         // From here on the log may grow.
         storage.remove(CLOSED)?;
@@ -104,7 +104,7 @@ impl<S: Storage> Journal<S> {
         self.usable()?;
         let first = self.position.next_seq;
         let (frame, next) = codec::encode_frame(self.position, records)?;
-        let appended = self.storage.append(&self.segment, &frame);
+        let appended = self.storage.append(&self.segment, &frame).and_then(|()| self.storage.sync(&self.segment));
         self.poison(appended)?;
         self.position = next;
         self.len += frame.len() as u64;
@@ -146,7 +146,7 @@ impl<S: Storage> Journal<S> {
         let bytes = encode_checkpoint(&checkpoint)?;
         self.storage.write(CHECKPOINT, &mut |out| out.write_all(&bytes))?;
         self.checkpoint = checkpoint;
-        let begun = begin(&mut self.storage, self.position);
+        let begun = begin(&self.storage, self.position);
         (self.position, self.segment, self.len) = self.poison(begun)?;
         let names = self.storage.list()?;
         self.remove_unnamed(&names)?;
@@ -157,7 +157,7 @@ impl<S: Storage> Journal<S> {
     ///
     /// # Errors
     /// [`Code::Storage`].
-    pub fn close(mut self) -> Result<S> {
+    pub fn close(self) -> Result<S> {
         self.usable()?;
         let bytes = closing_note(self.position);
         self.storage.write(CLOSED, &mut |out| out.write_all(&bytes))?;
@@ -178,7 +178,7 @@ impl<S: Storage> Journal<S> {
         match &self.failed {
             None => Ok(()),
             Some(error) => Err(Error::new(
-                Code::Storage,
+                error.code,
                 format!("an earlier write failed ({}); writing goes on after a restart, reading goes on now", error.detail),
             )),
         }
@@ -218,7 +218,7 @@ struct Loaded {
 }
 
 /// Reads everything, changes nothing.
-fn load<S: Storage>(storage: &mut S, names: &[String]) -> Result<Loaded> {
+fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
     let checkpoint = match storage.read(CHECKPOINT)? {
         Some(blob) => decode_checkpoint(blob.bytes())?,
         None => Checkpoint::default(),
@@ -283,7 +283,7 @@ fn load<S: Storage>(storage: &mut S, names: &[String]) -> Result<Loaded> {
 }
 
 /// Begins a segment at `position`: where it goes on, the segment's name and its length.
-fn begin<S: Storage>(storage: &mut S, position: Position) -> Result<(Position, String, u64)> {
+fn begin<S: Storage>(storage: &S, position: Position) -> Result<(Position, String, u64)> {
     let name = format!("{:020}.log", position.next_seq);
     let header = codec::segment_header(position);
     storage.write(&name, &mut |out| out.write_all(&header))?;
@@ -349,7 +349,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`Code::Storage`] when a file cannot be read; damage is not an error here but a [`Checked::problem`].
-pub fn check<S: Storage>(storage: &mut S) -> Result<Vec<Checked>> {
+pub fn check<S: Storage>(storage: &S) -> Result<Vec<Checked>> {
     let mut names = storage.list()?;
     names.sort_unstable();
     let mut found = Vec::new();

@@ -1,13 +1,29 @@
 //! The seam to bytes that last, and the storage in memory.
 //!
 //! A [`Storage`] is a folder of named files and nothing more: what they mean is the business of the log
-//! ([`journal`](crate::journal)) and of the snapshots ([`snapshot`](crate::snapshot)). Every call that changes something is
-//! durable when it returns: after a power cut either all of it is there, or (when it did not return) possibly a part of an
-//! `append`, and for the other calls all or nothing.
+//! ([`journal`](crate::journal)) and of the snapshots ([`snapshot`](crate::snapshot)).
+//!
+//! | call | when it returns | after a power cut before that, or after an error |
+//! |---|---|---|
+//! | [`append`](Storage::append) | the bytes outlive the process, not yet the power | any part of them may be there |
+//! | [`sync`](Storage::sync) | all that was appended to the file is durable | nothing is known, see below |
+//! | [`write`](Storage::write), [`remove`](Storage::remove) | durable | all or nothing |
+//! | [`truncate`](Storage::truncate) | durable, with what was appended before | the old or the new length |
+//!
+//! At a power cut, what was appended since the last `sync` may be there in any part, as if it had been written in any order.
+//! After a `sync` that failed that stays so for ever: a later one that succeeds says nothing of the bytes before.
+//!
+//! All calls take `&self`, so that one thread can write a snapshot while another one appends to the log; a storage that is
+//! used so is [`Sync`]. [`Arc`] is a handle.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{
+    Code, Error,
     blob::{AlignedBytes, Blob},
     error::Result,
 };
@@ -15,72 +31,128 @@ use crate::{
 /// A writer of a file's content, called once.
 pub type Fill<'a> = dyn FnMut(&mut dyn io::Write) -> io::Result<()> + 'a;
 
-/// Named files that last. Errors have [`Code::Storage`](crate::Code::Storage).
+/// Named files that last. Errors have [`Code::StorageFull`] where there is no room, else [`Code::Storage`].
 pub trait Storage {
     /// The names of all files.
-    fn list(&mut self) -> Result<Vec<String>>;
+    fn list(&self) -> Result<Vec<String>>;
 
     /// The content of a file, `None` when there is none of this name. Later changes of the file do not show in it.
-    fn read(&mut self, name: &str) -> Result<Option<Blob>>;
+    fn read(&self, name: &str) -> Result<Option<Blob>>;
 
     /// Creates or replaces a file as one step: after a crash it is the old or the new one.
-    fn write(&mut self, name: &str, fill: &mut Fill<'_>) -> Result<()>;
+    fn write(&self, name: &str, fill: &mut Fill<'_>) -> Result<()>;
 
-    /// Adds bytes to the end of a file that exists.
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()>;
+    /// Adds bytes to the end of a file that exists, and does not wait for the disk.
+    fn append(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Waits until all that was appended to a file is durable.
+    fn sync(&self, name: &str) -> Result<()>;
 
     /// Cuts a file to `len` bytes.
-    fn truncate(&mut self, name: &str, len: u64) -> Result<()>;
+    fn truncate(&self, name: &str, len: u64) -> Result<()>;
 
     /// Removes a file; no error when there is none.
-    fn remove(&mut self, name: &str) -> Result<()>;
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Bytes that can still be written, `None` where that cannot be told.
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
-/// A storage in memory: for tests, for tools, and for a tab that keeps nothing.
-#[derive(Clone, Debug, Default)]
+impl<S: Storage + ?Sized> Storage for Arc<S> {
+    fn list(&self) -> Result<Vec<String>> {
+        (**self).list()
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Blob>> {
+        (**self).read(name)
+    }
+
+    fn write(&self, name: &str, fill: &mut Fill<'_>) -> Result<()> {
+        (**self).write(name, fill)
+    }
+
+    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        (**self).append(name, bytes)
+    }
+
+    fn sync(&self, name: &str) -> Result<()> {
+        (**self).sync(name)
+    }
+
+    fn truncate(&self, name: &str, len: u64) -> Result<()> {
+        (**self).truncate(name, len)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        (**self).remove(name)
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        (**self).free_bytes()
+    }
+}
+
+/// A storage in memory: for tests, for tools, and for a tab that keeps nothing. A clone is a copy.
+#[derive(Debug, Default)]
 pub struct MemoryStorage {
-    files: BTreeMap<String, Vec<u8>>,
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Clone for MemoryStorage {
+    fn clone(&self) -> Self {
+        Self { files: Mutex::new(self.files().clone()) }
+    }
 }
 
 impl MemoryStorage {
     /// The files by name, to look at or to damage in tests.
     pub fn files_mut(&mut self) -> &mut BTreeMap<String, Vec<u8>> {
-        &mut self.files
+        self.files.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn file(&mut self, name: &str) -> Result<&mut Vec<u8>> {
-        self.files.get_mut(name).ok_or_else(|| crate::Error::new(crate::Code::Storage, format!("there is no file '{name}'")))
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let mut files = self.files();
+        change(files.get_mut(name).ok_or_else(|| Error::new(Code::Storage, format!("there is no file '{name}'")))?);
+        Ok(())
     }
 }
 
 impl Storage for MemoryStorage {
-    fn list(&mut self) -> Result<Vec<String>> {
-        Ok(self.files.keys().cloned().collect())
+    fn list(&self) -> Result<Vec<String>> {
+        Ok(self.files().keys().cloned().collect())
     }
 
-    fn read(&mut self, name: &str) -> Result<Option<Blob>> {
-        Ok(self.files.get(name).map(|bytes| Blob::new(AlignedBytes::from(bytes.as_slice()))))
+    fn read(&self, name: &str) -> Result<Option<Blob>> {
+        Ok(self.files().get(name).map(|bytes| Blob::new(AlignedBytes::from(bytes.as_slice()))))
     }
 
-    fn write(&mut self, name: &str, fill: &mut Fill<'_>) -> Result<()> {
+    fn write(&self, name: &str, fill: &mut Fill<'_>) -> Result<()> {
         let mut bytes = Vec::new();
-        fill(&mut bytes).map_err(|error| crate::Error::new(crate::Code::Storage, error.to_string()))?;
-        self.files.insert(name.to_owned(), bytes);
+        fill(&mut bytes).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
+        self.files().insert(name.to_owned(), bytes);
         Ok(())
     }
 
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.file(name)?.extend_from_slice(bytes);
-        Ok(())
+    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.change(name, |file| file.extend_from_slice(bytes))
     }
 
-    fn truncate(&mut self, name: &str, len: u64) -> Result<()> {
-        self.file(name)?.truncate(len as usize);
-        Ok(())
+    fn sync(&self, name: &str) -> Result<()> {
+        self.change(name, |_| {})
     }
 
-    fn remove(&mut self, name: &str) -> Result<()> {
-        self.files.remove(name);
+    fn truncate(&self, name: &str, len: u64) -> Result<()> {
+        self.change(name, |file| file.truncate(usize::try_from(len).unwrap_or(usize::MAX)))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.files().remove(name);
         Ok(())
     }
 }

@@ -126,10 +126,10 @@ fn a_full_disk_is_said_and_reading_goes_on() {
     let document = json!({"metadata": {"title": "T"}, "text": "some words"});
     for _ in 0..2 {
         let reply = server.post("/v1/libraries/words/documents", &document);
-        let detail = reply.problem(507, "storage")["detail"].as_str().unwrap().to_owned();
+        let detail = reply.problem(507, "storage_full")["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("the disk is full") && detail.contains(&name), "{detail}");
     }
-    server.post("/v1/snapshots", &Value::Null).problem(507, "storage");
+    server.post("/v1/snapshots", &Value::Null).problem(507, "storage_full");
     assert!((server.contents(), answers(&server)) == before, "a write that failed shows");
     assert_eq!(server.stop().code(), Some(1), "an end that is not in order");
     std::fs::rename(&aside, &log).unwrap();

@@ -46,7 +46,7 @@ fn file_ending(storage: &mut MemoryStorage, end: &str) -> String {
 /// Opening must fail with one of the two codes, change nothing, and be reported by a check.
 fn assert_refused(mut storage: MemoryStorage, what: &str) {
     let before = storage.files_mut().clone();
-    assert!(journal::check(&mut storage).unwrap().iter().any(|file| file.problem.is_some()), "{what}: check finds nothing");
+    assert!(journal::check(&storage).unwrap().iter().any(|file| file.problem.is_some()), "{what}: check finds nothing");
     let error = Database::open(storage.clone()).map(|_| ()).expect_err(what);
     assert!(matches!(error.code, Code::Damaged | Code::UnsupportedVersion), "{what}: {error}");
     assert!(error.field.is_some() || error.code == Code::UnsupportedVersion, "{what}: {error} names no file");
@@ -103,7 +103,7 @@ fn a_torn_write_is_cut_off_and_writing_goes_on() {
     let log = file_ending(&mut torn, ".log");
     let half = torn.files_mut()[&log].len() - 5;
     torn.files_mut().get_mut(&log).unwrap().truncate(half);
-    assert!(journal::check(&mut torn).unwrap().iter().any(|file| file.problem.is_some()));
+    assert!(journal::check(&torn).unwrap().iter().any(|file| file.problem.is_some()));
     let (mut database, recovery) = Database::open(torn).unwrap();
     assert_eq!(recovery.replayed, 1);
     assert!(recovery.torn_bytes > 0);
@@ -116,8 +116,8 @@ fn a_torn_write_is_cut_off_and_writing_goes_on() {
 
 #[test]
 fn a_sound_folder_passes_the_check() {
-    for mut storage in [filled().close().unwrap(), filled().into_storage(), MemoryStorage::default()] {
-        let found = journal::check(&mut storage).unwrap();
+    for storage in [filled().close().unwrap(), filled().into_storage(), MemoryStorage::default()] {
+        let found = journal::check(&storage).unwrap();
         assert!(found.iter().all(|file| file.problem.is_none()), "{found:?}");
     }
 }

@@ -178,17 +178,18 @@ impl World {
         let command = self.command(step);
         self.disk.fail_at(at);
         let database = self.database();
+        let before = database.state().seq();
         let acknowledged = match &command {
-            Some(command) => database.execute(command.clone()).is_ok(),
-            None => {
-                let _ = database.checkpoint();
-                false
-            }
+            Some(command) => database.execute(command.clone()).map_or(0, |written| written.seq),
+            None => database.checkpoint().map_or(0, |_| before),
         };
         self.database = None;
         self.disk = self.disk.after_crash();
         self.database = Some(Database::open(self.disk.clone()).unwrap().0);
-        if let (Some(command), true) = (command, acknowledged) {
+        let after = self.database().state().seq();
+        assert!(after >= acknowledged, "{after} records are left of {acknowledged} that were acknowledged");
+        // What was not acknowledged may be there all the same: it was appended, and then its sync failed.
+        if let (Some(command), true) = (command, after > before) {
             self.acknowledged(command);
         }
     }

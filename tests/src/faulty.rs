@@ -53,35 +53,39 @@ fn crashed<T>() -> Result<T> {
 }
 
 impl Storage for Faulty {
-    fn list(&mut self) -> Result<Vec<String>> {
-        self.disk.borrow_mut().list()
+    fn list(&self) -> Result<Vec<String>> {
+        self.disk.borrow().list()
     }
 
-    fn read(&mut self, name: &str) -> Result<Option<Blob>> {
-        self.disk.borrow_mut().read(name)
+    fn read(&self, name: &str) -> Result<Option<Blob>> {
+        self.disk.borrow().read(name)
     }
 
-    fn write(&mut self, name: &str, fill: &mut Fill<'_>) -> Result<()> {
-        if self.step().is_err() { crashed() } else { self.disk.borrow_mut().write(name, fill) }
+    fn write(&self, name: &str, fill: &mut Fill<'_>) -> Result<()> {
+        if self.step().is_err() { crashed() } else { self.disk.borrow().write(name, fill) }
     }
 
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
         match self.step() {
-            Ok(()) => self.disk.borrow_mut().append(name, bytes),
+            Ok(()) => self.disk.borrow().append(name, bytes),
             Err(half) => {
                 if half {
-                    self.disk.borrow_mut().append(name, &bytes[..bytes.len() / 2])?;
+                    self.disk.borrow().append(name, &bytes[..bytes.len() / 2])?;
                 }
                 crashed()
             }
         }
     }
 
-    fn truncate(&mut self, name: &str, len: u64) -> Result<()> {
-        if self.step().is_err() { crashed() } else { self.disk.borrow_mut().truncate(name, len) }
+    fn sync(&self, name: &str) -> Result<()> {
+        if self.step().is_err() { crashed() } else { self.disk.borrow().sync(name) }
     }
 
-    fn remove(&mut self, name: &str) -> Result<()> {
-        if self.step().is_err() { crashed() } else { self.disk.borrow_mut().remove(name) }
+    fn truncate(&self, name: &str, len: u64) -> Result<()> {
+        if self.step().is_err() { crashed() } else { self.disk.borrow().truncate(name, len) }
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        if self.step().is_err() { crashed() } else { self.disk.borrow().remove(name) }
     }
 }

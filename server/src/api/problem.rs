@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use vecino_engine::{Code, Error};
 
 use super::layers::request_id;
-use crate::storage;
 
 /// An answer that says what went wrong.
 #[derive(Clone, Debug)]
@@ -132,7 +131,7 @@ fn status_of(error: &Error) -> StatusCode {
         Code::LibraryNotFound | Code::DocumentNotFound | Code::ChunkNotFound => StatusCode::NOT_FOUND,
         Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => StatusCode::CONFLICT,
         Code::Damaged | Code::UnsupportedVersion => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Storage if storage::is_full(error) => StatusCode::INSUFFICIENT_STORAGE,
+        Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         Code::Locked | Code::Storage => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -76,7 +76,7 @@ fn advice(error: &Error) -> &'static str {
 }
 
 fn check_folder(folder: &Path) -> Result<Vec<Checked>> {
-    let mut files = journal::check(&mut FileStorage::open_read_only(folder)?)?;
+    let mut files = journal::check(&FileStorage::open_read_only(folder)?)?;
     if files.is_empty() {
         return Err(Error::new(Code::Storage, format!("{} holds no Vecino data", folder.display())));
     }

@@ -3,6 +3,7 @@
 use std::{
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use vecino_engine::{
@@ -22,13 +23,12 @@ const UNFINISHED: &str = ".tmp-";
 
 /// A folder that this process owns, or only reads.
 ///
-/// What is written lasts: a new file is synced before it gets its name and the folder after that; appended bytes are synced
-/// before [`Storage::append`] returns.
+/// A new file is synced before it gets its name, and the folder after that.
 #[derive(Debug)]
 pub struct FileStorage<D: Disk = Folder> {
     disk: D,
     /// The file that is appended to, kept open.
-    open: Option<(String, D::File)>,
+    open: Mutex<Option<(String, Arc<D::File>)>>,
     writable: bool,
     _lock: Option<D::Lock>,
 }
@@ -58,7 +58,7 @@ impl<D: Disk> FileStorage<D> {
     /// As [`Disk::own`]; [`Code::Storage`] when it cannot be written.
     pub fn own(disk: D) -> Result<Self> {
         let lock = Some(disk.own()?);
-        let storage = Self { disk, open: None, writable: true, _lock: lock };
+        let storage = Self { disk, open: Mutex::default(), writable: true, _lock: lock };
         for name in storage.names()? {
             if name.starts_with(UNFINISHED) {
                 storage.disk.remove(&name).map_err(|error| failed("cannot remove", &storage.path(&name), &error))?;
@@ -73,7 +73,7 @@ impl<D: Disk> FileStorage<D> {
     /// As [`Disk::share`].
     pub fn share(disk: D) -> Result<Self> {
         let lock = disk.share()?;
-        Ok(Self { disk, open: None, writable: false, _lock: lock })
+        Ok(Self { disk, open: Mutex::default(), writable: false, _lock: lock })
     }
 
     /// The folder.
@@ -104,9 +104,28 @@ impl<D: Disk> FileStorage<D> {
         self.disk.sync().map_err(|error| failed("cannot sync the folder", self.folder(), &error))
     }
 
-    /// The open handle of the file, if it is the one that is kept open.
-    fn close(&mut self, name: &str) {
-        self.open.take_if(|(open, _)| open == name);
+    /// The file to append to. Its handle is kept, since only a handle that was open at the time is sure to hear that writing
+    /// back to the disk failed.
+    fn appendable(&self, name: &str) -> Result<Arc<D::File>> {
+        let mut kept = self.kept();
+        if let Some((_, file)) = kept.as_ref().filter(|(kept, _)| kept == name) {
+            return Ok(Arc::clone(file));
+        }
+        let path = self.writable(name)?;
+        let file = self.disk.open(name, How::Append);
+        let file = Arc::new(file.map_err(|error| failed("cannot write", &path, &error))?);
+        *kept = Some((name.to_owned(), Arc::clone(&file)));
+        Ok(file)
+    }
+
+    /// Forgets the handle of the file, if it is the one that is kept.
+    fn close(&self, name: &str) {
+        self.kept().take_if(|(kept, _)| kept == name);
+    }
+
+    /// Locked for a moment only, never while the disk works.
+    fn kept(&self) -> MutexGuard<'_, Option<(String, Arc<D::File>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a new file whole and makes its bytes last; its name does not yet.
@@ -133,13 +152,13 @@ impl<F: DiskFile> Write for Writer<'_, F> {
 }
 
 impl<D: Disk> Storage for FileStorage<D> {
-    fn list(&mut self) -> Result<Vec<String>> {
+    fn list(&self) -> Result<Vec<String>> {
         let mut names = self.names()?;
         names.retain(|name| name != LOCK && !name.starts_with(UNFINISHED));
         Ok(names)
     }
 
-    fn read(&mut self, name: &str) -> Result<Option<Blob>> {
+    fn read(&self, name: &str) -> Result<Option<Blob>> {
         match self.disk.read(name) {
             Ok(blob) => Ok(Some(blob)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -147,7 +166,7 @@ impl<D: Disk> Storage for FileStorage<D> {
         }
     }
 
-    fn write(&mut self, name: &str, fill: &mut Fill<'_>) -> Result<()> {
+    fn write(&self, name: &str, fill: &mut Fill<'_>) -> Result<()> {
         let path = self.writable(name)?;
         self.close(name);
         let unfinished = format!("{UNFINISHED}{name}");
@@ -159,20 +178,18 @@ impl<D: Disk> Storage for FileStorage<D> {
         self.sync_folder()
     }
 
-    fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.writable(name)?;
-        let unwritable = |error: io::Error| failed("cannot write", &path, &error);
-        let file = match self.open.take() {
-            Some((open, file)) if open == name => file,
-            _ => self.disk.open(name, How::Append).map_err(unwritable)?,
-        };
-        // The new length of the file is a part of what `sync_data` makes last.
-        Writer(&file).write_all(bytes).and_then(|()| file.sync_data()).map_err(unwritable)?;
-        self.open = Some((name.to_owned(), file));
-        Ok(())
+    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let file = self.appendable(name)?;
+        Writer(&*file).write_all(bytes).map_err(|error| failed("cannot write", &self.path(name), &error))
     }
 
-    fn truncate(&mut self, name: &str, len: u64) -> Result<()> {
+    fn sync(&self, name: &str) -> Result<()> {
+        let file = self.appendable(name)?;
+        // The new length of the file is a part of what `sync_data` makes last.
+        file.sync_data().map_err(|error| failed("cannot sync", &self.path(name), &error))
+    }
+
+    fn truncate(&self, name: &str, len: u64) -> Result<()> {
         let path = self.writable(name)?;
         self.close(name);
         let file = self.disk.open(name, How::Cut);
@@ -180,7 +197,7 @@ impl<D: Disk> Storage for FileStorage<D> {
         cut.map_err(|error| failed("cannot cut", &path, &error))
     }
 
-    fn remove(&mut self, name: &str) -> Result<()> {
+    fn remove(&self, name: &str) -> Result<()> {
         let path = self.writable(name)?;
         self.close(name);
         match self.disk.remove(name) {

@@ -17,14 +17,6 @@ use std::{fs::File, io, path::Path};
 
 use vecino_engine::{Code, Error, Result, blob::Blob};
 
-/// Stands in the message of every error that a full disk causes.
-const DISK_FULL: &str = "the disk is full";
-
-/// Whether an error of the storage, or one that it left behind, comes from a full disk.
-pub fn is_full(error: &Error) -> bool {
-    error.code == Code::Storage && error.detail.contains(DISK_FULL)
-}
-
 /// Maps a single file, such as a snapshot that somebody was given. It must stay as it is while it is in use.
 ///
 /// # Errors
@@ -37,9 +29,10 @@ pub fn map_file(path: &Path) -> Result<Blob> {
 /// An error of the operating system, with what was tried and on what.
 fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     let path = path.display();
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return Error::new(Code::StorageFull, format!("{what} {path}: the disk is full ({error})"));
+    }
     let detail = match error.kind() {
-        io::ErrorKind::StorageFull => format!("{what} {path}: {DISK_FULL} ({error})"),
-        io::ErrorKind::QuotaExceeded => format!("{what} {path}: {DISK_FULL} for this user ({error})"),
         io::ErrorKind::PermissionDenied => format!("{what} {path}: no permission ({error})"),
         io::ErrorKind::ReadOnlyFilesystem => format!("{what} {path}: the file system is read-only ({error})"),
         _ => format!("{what} {path}: {error}"),
