@@ -1,12 +1,12 @@
 //! JSON of free shape. A name that stands twice in an object is refused: keeping one of the two would drop the other in silence.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, value::RawValue};
 
 /// Any value.
 #[derive(Clone, Debug)]
@@ -78,6 +78,42 @@ impl<'de> Visitor<'de> for Any {
     }
 }
 
+/// Names and raw values of an object, for a reader that takes it apart.
+#[derive(Debug)]
+pub(crate) struct RawEntries(pub(crate) BTreeMap<String, Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for RawEntries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RawVisitor).map(Self)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = BTreeMap<String, Box<RawValue>>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if entries.contains_key(&name) {
+                return Err(twice(&name));
+            }
+            let value = map.next_value()?;
+            entries.insert(name, value);
+        }
+        Ok(entries)
+    }
+}
+
+fn twice<E: serde::de::Error>(name: &str) -> E {
+    E::custom(format_args!("duplicate field `{name}`"))
+}
+
 struct Entries;
 
 impl<'de> Visitor<'de> for Entries {
@@ -91,7 +127,7 @@ impl<'de> Visitor<'de> for Entries {
         let mut entries = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             if entries.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+                return Err(twice(&name));
             }
             let Unique(value) = map.next_value()?;
             entries.insert(name, value);

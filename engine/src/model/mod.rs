@@ -19,6 +19,5 @@ pub use fixed::FixedField;
 pub use id::Id;
 pub use library::{Contract, EmbeddingModel, IndexType, LibraryInfo};
 pub use time::Timestamp;
-pub(crate) use value::shown;
-pub use value::{Attributes, Field, FieldId, FieldType, Fields, RawAttributes, Scalar, Value, check_field_name};
+pub use value::{Attributes, Field, FieldId, FieldType, Fields, RawAttributes, Scalar, Value, check_field_name, shown};
 pub(crate) use value::{Read, kind_of};

@@ -256,7 +256,7 @@ impl Extend<Field> for Fields {
 }
 
 /// A name from outside, cut to what an error may repeat.
-pub(crate) fn shown(name: &str) -> String {
+pub fn shown(name: &str) -> String {
     match name.char_indices().find(|(at, _)| *at >= MAX_FIELD_NAME_BYTES) {
         Some((at, _)) => format!("{}...", &name[..at]),
         None => name.to_owned(),

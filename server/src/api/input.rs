@@ -1,8 +1,11 @@
 //! Documents and chunks as they come in.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, Unexpected, Visitor},
+};
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 use vecino_engine::{
@@ -19,7 +22,7 @@ use crate::{
     json::entries,
     service::{
         Service,
-        chunks::NewChunk,
+        chunks::{ChangedChunk, NewChunk},
         documents::{Content, NewDocument},
     },
 };
@@ -44,6 +47,42 @@ impl<'de> Deserialize<'de> for Component {
         let wide = f64::deserialize(deserializer)?;
         let number = wide as f32;
         if number.is_finite() { Ok(Self(number)) } else { Err(D::Error::custom(format_args!("{NOT_FINITE}: {wide:e}"))) }
+    }
+}
+
+/// A whole number, 0 or more; `10.0` is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u64(WholeVisitor).map(Self)
+    }
+}
+
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
+    type Value = u64;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("u64")
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<u64, E> {
+        Ok(value)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<u64, E> {
+        u64::try_from(value).map_err(|_| E::invalid_value(Unexpected::Signed(value), &self))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<u64, E> {
+        if value.fract() != 0.0 {
+            return Err(E::invalid_type(Unexpected::Float(value), &self));
+        }
+        // What is too large for 64 bits becomes the largest number, which every limit refuses.
+        if value < 0.0 { Err(E::invalid_value(Unexpected::Float(value), &self)) } else { Ok(value as u64) }
     }
 }
 
@@ -223,6 +262,7 @@ struct ChunkFields {
     chunk_index: Option<u32>,
     created_at: Option<Timestamp>,
     attributes: RawAttributes,
+    from_metadata: Vec<String>,
 }
 
 impl DocumentInput {
@@ -276,7 +316,7 @@ impl ChunkInput {
             chunk_index: fields.chunk_index,
             attributes: fields.attributes,
         };
-        Ok(NewChunk { draft, embed })
+        Ok(NewChunk { draft, embed, from_metadata: fields.from_metadata })
     }
 }
 
@@ -296,19 +336,20 @@ impl DocumentChange {
 }
 
 impl ChunkChange {
-    pub(super) fn read(self) -> Result<ChunkPatch> {
+    pub(super) fn read(self) -> Result<ChangedChunk> {
         let fields = ChunkFields::read(self.metadata, self.attributes)?;
         if fields.created_at.is_some() {
             let detail = "the time at which a chunk was made stays as it is";
             return Err(Error::new(Code::InvalidValue, detail).field("metadata.created_at"));
         }
-        Ok(ChunkPatch {
+        let patch = ChunkPatch {
             text: self.text,
             embedding: self.embedding.map(Into::into),
             page_number: fields.page_number,
             chunk_index: fields.chunk_index,
             attributes: fields.attributes,
-        })
+        };
+        Ok(ChangedChunk { patch, from_metadata: fields.from_metadata })
     }
 }
 
@@ -331,6 +372,7 @@ impl ChunkFields {
                     return Err(Error::new(Code::InvalidValue, detail).field(place));
                 }
                 _ => {
+                    fields.from_metadata.push(key.clone());
                     fields.attributes.insert(key, value);
                 }
             }
@@ -340,7 +382,7 @@ impl ChunkFields {
 }
 
 fn whole(place: &str, value: &Json) -> Result<u32> {
-    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let number = Whole::deserialize(value).ok().and_then(|Whole(number)| u32::try_from(number).ok());
     number.ok_or_else(|| {
         let code = if value.is_number() { Code::InvalidValue } else { Code::WrongType };
         let detail = format!("expected a whole number of 0 to {}, received {value}", u32::MAX);

@@ -23,7 +23,7 @@ use vecino_engine::{
 use super::{
     App, blocking,
     extract::{Body, NoParams, Params, Path},
-    input::{object, optional_object, or_null, some},
+    input::{Whole, object, optional_object, or_null, some},
     page::{PageParams, cursor},
     problem::{Answer, Problem},
     responses::{Conflicts, Failures, NotFound, Refused, Unreadable},
@@ -67,8 +67,8 @@ struct LibraryMetadataInput {
     #[schema(value_type = Option<IndexTypeName>)]
     index_type: Option<IndexType>,
     /// Length of every vector; else it is fixed by the first one.
-    #[schema(minimum = 1, maximum = 16384)]
-    embedding_dimension: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 16384)]
+    embedding_dimension: Option<Whole>,
     /// The model that turns text into vectors. `static-minilm-256` is built in; for others, bring the vectors.
     embedding_model: Option<String>,
 }
@@ -180,7 +180,7 @@ async fn create_library(
         description: metadata.description,
         metric: metric.unwrap_or_default(),
         index_type: metadata.index_type.unwrap_or_default(),
-        dimension: metadata.embedding_dimension.map(|dimension| dimension as usize),
+        dimension: metadata.embedding_dimension.map(|Whole(dimension)| usize::try_from(dimension).unwrap_or(usize::MAX)),
         embedding_model: metadata.embedding_model.map(|name| EmbeddingModel { name: name.into(), fingerprint: Box::default() }),
         fields: fields.into_iter().collect(),
         strict_schema,

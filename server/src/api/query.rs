@@ -10,7 +10,7 @@ use vecino_engine::{Code, Error, filter::Filter, model::limits::MAX_K, query::In
 use super::{
     App, blocking,
     extract::{Body, NoParams, Params, Path},
-    input::Embedding,
+    input::{Embedding, Whole},
     problem::{Answer, Problem},
     responses::{Failures, NotFound, Refused, Unreadable},
 };
@@ -32,8 +32,8 @@ struct QueryInput {
     /// A vector.
     embedding: Option<Embedding>,
     /// How many hits, 1 to 10,000; 10 unless told.
-    #[schema(minimum = 1, maximum = 10000)]
-    k: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 10000)]
+    k: Option<Whole>,
     /// Which chunks may be among them, such as `{"year": {"$gte": 2020}}`.
     #[serde(default, deserialize_with = "optional")]
     #[schema(value_type = Option<Object>)]
@@ -103,7 +103,7 @@ impl QueryInput {
                 return Err(Error::new(Code::InvalidValue, detail).field("text").into());
             }
         };
-        let k = self.k.unwrap_or(10);
+        let k = self.k.map_or(10, |Whole(k)| k);
         if k > MAX_K as u64 {
             let detail = format!("k is 1 to {MAX_K}, received {k}");
             return Err(Error::new(Code::InvalidValue, detail).field("k").numbers(MAX_K, k).into());

@@ -8,6 +8,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::json::{RawEntries, Unique};
+
 /// Characters of a title that is taken from the text.
 const TITLE_CHARS: usize = 80;
 
@@ -76,9 +78,15 @@ impl Document {
         if !text.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
             return Err("it is not a JSON object".to_owned());
         }
-        let mut fields: Fields = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {}", placed(&error)))?;
+        let RawEntries(mut fields) = serde_json::from_str(text).map_err(|error| match twice(&error) {
+            Some(name) => format!("the name '{name}' stands in it twice"),
+            None => format!("it is not JSON: {}", placed(&error)),
+        })?;
         if let Some(inner) = fields.get("metadata").filter(|inner| inner.get().starts_with('{')) {
-            let inner: Fields = serde_json::from_str(inner.get()).map_err(|error| error.to_string())?;
+            let RawEntries(inner) = serde_json::from_str(inner.get()).map_err(|error| match twice(&error) {
+                Some(name) => format!("the name '{name}' stands in its metadata twice"),
+                None => error.to_string(),
+            })?;
             fields.remove("metadata");
             for (name, value) in inner {
                 fields.entry(name).or_insert(value);
@@ -121,6 +129,12 @@ fn placed(error: &serde_json::Error) -> String {
     format!("{what} at byte {}", error.column())
 }
 
+/// The name that stands in an object twice, if that is what is wrong.
+fn twice(error: &serde_json::Error) -> Option<String> {
+    let message = error.to_string();
+    message.strip_prefix("duplicate field `").and_then(|rest| rest.split('`').next()).map(str::to_owned)
+}
+
 /// A field that may be missing or null.
 fn take<T: DeserializeOwned>(fields: &mut Fields, name: &str, expected: &str) -> Result<Option<T>, String> {
     let Some(raw) = fields.remove(name) else { return Ok(None) };
@@ -151,7 +165,7 @@ fn take_id(fields: &mut Fields) -> Result<Option<String>, String> {
 fn attributes(fields: &Fields) -> Result<Map<String, Value>, String> {
     let mut attributes = Map::new();
     for (name, raw) in fields {
-        let value: Value = serde_json::from_str(raw.get()).map_err(|error| format!("{name}: {}", placed(&error)))?;
+        let Unique(value) = serde_json::from_str(raw.get()).map_err(|error| format!("{name}: {}", placed(&error)))?;
         if !value.is_null() {
             attributes.insert(name.clone(), value);
         }
@@ -258,6 +272,8 @@ mod tests {
             (r#"{"text": "a", "id": 1.5}"#, "id: expected a string or a whole number, received 1.5"),
             (r#"{"text": "a", "id": ""}"#, "id: an id is not empty"),
             (r#"{"text": "a", "id": "1", "_id": 2}"#, "it has both id and _id, and they differ"),
+            (r#"{"text": "a", "year": 1, "year": 2}"#, "the name 'year' stands in it twice"),
+            (r#"{"text": "a", "metadata": {"year": 1, "year": 2}}"#, "the name 'year' stands in its metadata twice"),
             (r#"{"text": "a", "tags": "x"}"#, r#"tags: expected a list of strings, received "x""#),
             (r#"{"text": "a", "embedding": [1, "2"]}"#, r#"embedding: expected a list of 32-bit numbers, received [1, "2"]"#),
             (r#"{"text": "a", "embedding": [1e39]}"#, "embedding: expected a list of 32-bit numbers, received [1e39]"),

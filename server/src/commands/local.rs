@@ -118,6 +118,7 @@ impl Local {
                 embedding: chunk.embedding,
                 ..ChunkDraft::default()
             },
+            from_metadata: Vec::new(),
             embed: false,
         };
         let content = match chunks {

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use vecino_engine::{
-    Result,
+    Error, Result,
     command::{ChunkDraft, ChunkPatch, Command},
     library::Library,
+    model::shown,
     plan::{chunk_not_found, document_not_found},
     view::ChunkView,
 };
@@ -19,6 +20,27 @@ pub struct NewChunk {
     pub draft: ChunkDraft,
     /// Whether its vector is made here.
     pub embed: bool,
+    /// Names of attributes that the user gave among the metadata.
+    pub from_metadata: Vec<String>,
+}
+
+/// A change of a chunk.
+#[derive(Clone, Debug)]
+pub struct ChangedChunk {
+    /// The change.
+    pub patch: ChunkPatch,
+    /// Names of attributes that the user gave among the metadata.
+    pub from_metadata: Vec<String>,
+}
+
+/// An error about an attribute, said of the place where the user gave it: `metadata.x` for `attributes.x`. `prefix` stands
+/// before it.
+pub(super) fn where_given(mut error: Error, prefix: &str, from_metadata: &[String]) -> Error {
+    let name = error.field.as_deref().and_then(|field| field.strip_prefix(prefix)?.strip_prefix("attributes."));
+    if let Some(name) = name.filter(|name| from_metadata.iter().any(|given| shown(given) == *name)) {
+        error.field = Some(format!("{prefix}metadata.{name}"));
+    }
+    error
 }
 
 /// What adding chunks answers.
@@ -45,11 +67,12 @@ impl Service {
     ///
     /// # Errors
     /// What is wrong with any of them, with its place in the request.
-    pub fn add_chunks(&self, library: &str, document: &str, chunks: Vec<NewChunk>) -> Result<ChunksWritten> {
+    pub fn add_chunks(&self, library: &str, document: &str, mut chunks: Vec<NewChunk>) -> Result<ChunksWritten> {
         let title = self.with_library(library, |library| {
             let entry = library.document(document).ok_or_else(|| document_not_found(document))?;
             Ok(entry.document.metadata.title.clone())
         })?;
+        let given: Vec<Vec<String>> = chunks.iter_mut().map(|chunk| std::mem::take(&mut chunk.from_metadata)).collect();
         let (chunks, embedded_by) = self.embed_chunks(library, &title, chunks)?;
         let ids = chunks.iter().map(|chunk| chunk.id.clone()).collect();
         let command = Command::AddChunks {
@@ -59,7 +82,10 @@ impl Service {
             embedded_by,
             now: self.now(),
         };
-        self.store.write(command, |_, written| ChunksWritten { chunks: ids, seq: written.seq })
+        let result = self.store.write(command, |_, written| ChunksWritten { chunks: ids, seq: written.seq });
+        result.map_err(|error| {
+            given.iter().enumerate().fold(error, |error, (at, names)| where_given(error, &format!("chunks[{at}]."), names))
+        })
     }
 
     /// The chunks of a library in the order of their ids.
@@ -105,7 +131,8 @@ impl Service {
     ///
     /// # Errors
     /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::ChunkNotFound`], or what is wrong with the values.
-    pub fn update_chunk(&self, library: &str, id: &str, mut patch: ChunkPatch) -> Result<ChunkUpdated> {
+    pub fn update_chunk(&self, library: &str, id: &str, change: ChangedChunk) -> Result<ChunkUpdated> {
+        let ChangedChunk { mut patch, from_metadata } = change;
         let title = self.with_library(library, |library| {
             let chunk = library.slot(id).and_then(|slot| library.chunk_at(slot)).ok_or_else(|| chunk_not_found(id))?;
             Ok(library.document_at(chunk.document).map(|entry| entry.document.metadata.title.clone()).unwrap_or_default())
@@ -120,9 +147,10 @@ impl Service {
             waiting.embed(self, &mut |_, _, vector| patch.embedding = Some(vector))?;
         }
         let command = Command::UpdateChunk { library: library.to_owned(), chunk: id.to_owned(), patch, embedded_by };
-        self.store.write(command, |state, written| {
+        let result = self.store.write(command, |state, written| {
             Ok(ChunkUpdated { chunk: chunk_view(known(state, library)?, id, false)?, seq: written.seq })
-        })?
+        });
+        result.map_err(|error| where_given(error, "", &from_metadata))?
     }
 
     /// Deletes a chunk.

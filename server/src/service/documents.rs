@@ -16,7 +16,14 @@ use vecino_engine::{
     view::DocumentView,
 };
 
-use super::{Listed, Page, Service, chunks::NewChunk, embedding::Waiting, known, libraries::Deleted, split::split};
+use super::{
+    Listed, Page, Service,
+    chunks::{NewChunk, where_given},
+    embedding::Waiting,
+    known,
+    libraries::Deleted,
+    split::split,
+};
 
 /// A document to be written.
 #[derive(Clone, Debug)]
@@ -89,6 +96,20 @@ struct Prepared {
 struct Origin {
     number: usize,
     from_text: bool,
+    /// Of each chunk, the names of attributes that the user gave among the metadata.
+    from_metadata: Vec<Vec<String>>,
+}
+
+impl Origin {
+    fn of(number: usize, document: &mut NewDocument) -> Self {
+        match &mut document.content {
+            Content::Text(_) => Self { number, from_text: true, from_metadata: Vec::new() },
+            Content::Chunks(chunks) => {
+                let names = |chunk: &mut NewChunk| std::mem::take(&mut chunk.from_metadata);
+                Self { number, from_text: false, from_metadata: chunks.iter_mut().map(names).collect() }
+            }
+        }
+    }
 }
 
 impl Service {
@@ -170,9 +191,8 @@ impl Service {
         }
         let mut waiting = Waiting::default();
         let mut chunks = 0;
-        for (number, document) in documents {
-            let from_text = matches!(document.content, Content::Text(_));
-            prepared.origins.push(Origin { number, from_text });
+        for (number, mut document) in documents {
+            prepared.origins.push(Origin::of(number, &mut document));
             let draft = self.draft(number, prepared.drafts.len(), document, &mut waiting);
             let draft = draft.map_err(|error| error.within(format_args!("documents[{number}]")))?;
             chunks += draft.chunks.len();
@@ -290,7 +310,11 @@ fn at_origin(mut error: Error, origins: &[Origin]) -> Error {
     });
     if let Some((origin, rest)) = place {
         let rest = if origin.from_text && rest.starts_with(".chunks[") { ".text" } else { &rest };
-        error.field = Some(format!("documents[{}]{rest}", origin.number));
+        let document = format!("documents[{}]", origin.number);
+        error.field = Some(format!("{document}{rest}"));
+        for (at, names) in origin.from_metadata.iter().enumerate() {
+            error = where_given(error, &format!("{document}.chunks[{at}]."), names);
+        }
     }
     error
 }

@@ -223,7 +223,7 @@ fn json() {
             &document(&json!({"text": "a", "metadata": {"title": "t"}})),
             400,
             "invalid_value",
-            "chunks[0].attributes.title",
+            "chunks[0].metadata.title",
         ),
         case(
             "POST",
@@ -232,6 +232,14 @@ fn json() {
             400,
             "wrong_type",
             "attributes.year",
+        ),
+        case(
+            "PATCH",
+            "/v1/libraries/words/chunks/none",
+            &json!({"metadata": {"page_number": 1.5}}),
+            400,
+            "invalid_value",
+            "metadata.page_number",
         ),
         case("POST", DOCUMENTS, &json!({"id": "", "metadata": {"title": "T"}, "text": "a"}), 400, "invalid_value", "id"),
         case(
@@ -328,7 +336,7 @@ fn what_stands_twice_or_would_be_ignored() {
             "invalid_value",
             "chunks[0].metadata.page_number",
         ),
-        case("POST", DOCUMENTS, &named(&long), 400, "limit_exceeded", &format!("chunks[0].attributes.{}...", "é".repeat(64))),
+        case("POST", DOCUMENTS, &named(&long), 400, "limit_exceeded", &format!("chunks[0].metadata.{}...", "é".repeat(64))),
         case("POST", "/v1/libraries/words/query?k=3", &json!({"text": "car"}), 400, "unknown_field", "k"),
         case(
             "POST",

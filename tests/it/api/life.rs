@@ -244,3 +244,18 @@ fn listings_go_on_where_they_stopped() {
     let rest = server.get(&format!("/v1/libraries?cursor={}", one["next_cursor"].as_str().unwrap())).ok();
     assert_eq!((one["libraries"].as_array().unwrap().len(), rest["libraries"].as_array().unwrap().len()), (1, 2));
 }
+
+#[test]
+fn whole_numbers_may_be_written_with_a_point() {
+    let folder = tempdir().unwrap();
+    let server = with_words(folder.path());
+    let answer = server.send_raw("POST", &format!("{WORDS}/query"), "application/json", br#"{"text": "dog", "k": 1.0}"#).ok();
+    assert_eq!(answer["requested"], 1);
+    let chunk = br#"{"chunks": [{"id": "c", "text": "a dog", "metadata": {"page_number": 3.0, "chunk_index": 2e0}}]}"#;
+    server.send_raw("POST", &format!("{WORDS}/documents/animals/chunks"), "application/json", chunk).ok();
+    let chunk = server.get(&format!("{WORDS}/chunks/c")).ok();
+    assert_eq!((&chunk["metadata"]["page_number"], &chunk["metadata"]["chunk_index"]), (&json!(3), &json!(2)));
+    let library = br#"{"name": "three", "metadata": {"embedding_dimension": 3.0}}"#;
+    let library = server.send_raw("POST", "/v1/libraries", "application/json", library).ok();
+    assert_eq!(library["metadata"]["embedding_dimension"], 3);
+}
