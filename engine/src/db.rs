@@ -25,8 +25,10 @@ pub struct Database<S> {
 pub struct Written {
     /// Sequence of the write, or of the last one when nothing had to change.
     pub seq: u64,
-    /// Documents left out because they exist already.
+    /// Documents or chunks left out because they exist already.
     pub skipped: usize,
+    /// Documents or chunks that were written or deleted.
+    pub affected: usize,
 }
 
 impl<S: Storage> Database<S> {
@@ -49,12 +51,12 @@ impl<S: Storage> Database<S> {
     /// # Errors
     /// Those of [`State::plan`] and of [`Journal::append`]; nothing has changed then.
     pub fn execute(&mut self, command: Command) -> Result<Written> {
-        let Plan { record, skipped } = self.state.plan(command)?;
+        let Plan { record, skipped, affected } = self.state.plan(command)?;
         if let Some(record) = record {
             let seq = self.journal.append(&[&record])?;
             self.state.apply(seq, record);
         }
-        Ok(Written { seq: self.state.seq(), skipped })
+        Ok(Written { seq: self.state.seq(), skipped, affected })
     }
 
     /// Answers a query against a library, by id or name.

@@ -73,15 +73,15 @@ impl Store {
     pub fn write<T>(&self, command: Command, seen: impl FnOnce(&State, Written) -> T) -> Result<T> {
         let mut journal = self.journal()?;
         let journal = journal.as_mut().ok_or_else(closed)?;
-        let (Plan { record, skipped }, last) = self.read(|state| Ok((state.plan(command)?, state.seq())))?;
+        let (Plan { record, skipped, affected }, last) = self.read(|state| Ok((state.plan(command)?, state.seq())))?;
         let Some(record) = record else {
-            return self.read(|state| Ok(seen(state, Written { seq: last, skipped })));
+            return self.read(|state| Ok(seen(state, Written { seq: last, skipped, affected })));
         };
         let seq = journal.append(&[&record])?;
         self.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
         let mut state = self.state.write().map_err(broken)?;
         state.apply(seq, record);
-        Ok(seen(&state, Written { seq, skipped }))
+        Ok(seen(&state, Written { seq, skipped, affected }))
     }
 
     /// Writes snapshots of what has changed and shortens the log. Reads go on, writes wait.

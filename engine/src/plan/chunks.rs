@@ -26,9 +26,6 @@ pub(super) fn add(
     now: Timestamp,
 ) -> Result<Plan> {
     let entry = library.document(document).ok_or_else(|| document_not_found(document))?;
-    if drafts.is_empty() {
-        return Ok(Plan { record: None, skipped: 0 });
-    }
     let next = entry
         .chunks
         .iter()
@@ -38,7 +35,7 @@ pub(super) fn add(
     let mut reader = ChunkReader::new(library, embedded_by)?;
     let mut fields = FieldReader::new(library);
     let chunks = reader.read(&mut fields, drafts, next, now, &|_| false)?;
-    Ok(Plan::of(Record::ChunksPut {
+    Ok(Plan::of_many(chunks.len(), || Record::ChunksPut {
         library: library.info.id.clone(),
         contract: reader.into_contract(),
         fields: fields.into_added(),

@@ -46,13 +46,13 @@ pub(super) fn put(
             _ => documents.push(read(library, &mut reader, &mut fields, id, draft, now, &replaced).map_err(place)?),
         }
     }
-    let record = (!documents.is_empty()).then(|| Record::DocumentsPut {
+    let plan = Plan::of_many(documents.len(), || Record::DocumentsPut {
         library: library.info.id.clone(),
         contract: reader.into_contract(),
         fields: fields.into_added(),
         documents,
     });
-    Ok(Plan { record, skipped })
+    Ok(Plan { skipped, ..plan })
 }
 
 /// Places of the documents that the batch replaces: the ids of their chunks are free for the batch.

@@ -26,13 +26,21 @@ use crate::{
 pub struct Plan {
     /// What would happen; `None` when nothing has to change.
     pub record: Option<Record>,
-    /// Documents left out because they exist already.
+    /// Documents or chunks left out because they exist already.
     pub skipped: usize,
+    /// Documents or chunks that are written or deleted.
+    pub affected: usize,
 }
 
 impl Plan {
+    /// The plan of a record that changes one thing.
     fn of(record: Record) -> Self {
-        Self { record: Some(record), skipped: 0 }
+        Self { record: Some(record), skipped: 0, affected: 1 }
+    }
+
+    /// The plan of a record that changes so many things; of none, where there is nothing to change.
+    fn of_many(affected: usize, record: impl FnOnce() -> Record) -> Self {
+        Self { record: (affected > 0).then(record), skipped: 0, affected }
     }
 }
 
@@ -60,11 +68,8 @@ impl State {
                 let library = self.known(&library)?;
                 let documents =
                     all_known(documents, |id| library.document(id).map(|entry| &entry.document.id), document_not_found)?;
-                Ok(Plan {
-                    record: (!documents.is_empty())
-                        .then(|| Record::DocumentsDeleted { library: library.info.id.clone(), documents }),
-                    skipped: 0,
-                })
+                let library = library.info.id.clone();
+                Ok(Plan::of_many(documents.len(), || Record::DocumentsDeleted { library, documents }))
             }
             Command::AddChunks { library, document, chunks, embedded_by, now } => {
                 chunks::add(self.known(&library)?, &document, chunks, embedded_by, now)
@@ -75,10 +80,8 @@ impl State {
             Command::DeleteChunks { library, chunks } => {
                 let library = self.known(&library)?;
                 let chunks = all_known(chunks, |id| library.chunk_at(library.slot(id)?).map(|entry| &entry.id), chunk_not_found)?;
-                Ok(Plan {
-                    record: (!chunks.is_empty()).then(|| Record::ChunksDeleted { library: library.info.id.clone(), chunks }),
-                    skipped: 0,
-                })
+                let library = library.info.id.clone();
+                Ok(Plan::of_many(chunks.len(), || Record::ChunksDeleted { library, chunks }))
             }
         }
     }
