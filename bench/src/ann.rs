@@ -142,7 +142,7 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     let build = (wall.elapsed().as_secs_f64(), clock::process_seconds() - cpu);
     for round in 0..args.churn {
         let half: Vec<u32> = everything.iter().filter(|slot| drawn(u64::from(*slot), round as u64)).collect();
-        half.iter().for_each(|slot| index.remove(bench.rows(), *slot));
+        index.remove(bench.rows(), &half, &Threads(args.threads));
         index.insert(bench.rows(), &half, &Threads(args.threads));
     }
     bench.with_codes = args.index.with_codes();

@@ -98,9 +98,7 @@ fn an_empty_library_one_row_and_more_than_there_are() {
                 assert_eq!(all, library.ask(&Flat, &query, k, &library.live), "{name} {metric:?}");
             }
         }
-        for slot in 0..601 {
-            library.remove(slot);
-        }
+        library.remove(&(0..601).collect::<Vec<_>>(), &Sequential);
         assert!(library.ask(library.kept.index(), &query, 10, &library.live).is_empty());
         assert_eq!(Kept::new(name, 4, metric).index().search(&nothing(metric)).nearest, []);
     });
@@ -156,7 +154,11 @@ fn a_removed_row_is_gone_and_its_slot_can_be_used_again() {
     let (rows, queries) = clustered(ROWS, DIMENSION, 8);
     each(|name, exact, floor, metric| {
         let mut library = Library::of(name, metric, &rows);
-        (0..ROWS as u32).step_by(3).for_each(|slot| library.remove(slot));
+        let third: Vec<u32> = (0..ROWS as u32).step_by(3).collect();
+        // One, some, most of them, and some that are gone already.
+        for slots in [&third[..1], &third[1..20], &third[15..]] {
+            library.remove(slots, &Sequential);
+        }
         assert_eq!(library.live.len(), 2 * ROWS / 3);
         let recall = library.recall(&queries, &library.live);
         assert!(recall >= if exact { 1.0 } else { floor }, "{name} {metric:?}: {recall}");
@@ -178,6 +180,10 @@ fn a_removed_row_is_gone_and_its_slot_can_be_used_again() {
 
 #[test]
 fn ten_rounds_of_change_cost_no_recall() {
+    [1, 100, 10_000].into_iter().for_each(ten_rounds_of_change_in_batches_of);
+}
+
+fn ten_rounds_of_change_in_batches_of(size: usize) {
     let (rows, queries) = clustered(1_600, DIMENSION, 10);
     let queries = [queries, clustered(1_600, DIMENSION, 10).0.split_off(1_400)].concat();
     each(|name, exact, _, metric| {
@@ -186,15 +192,20 @@ fn ten_rounds_of_change_cost_no_recall() {
         for _ in 0..10 {
             let gone: Vec<u32> = library.live.iter().filter(|_| random.0.below(2) == 0).collect();
             let back: Vec<Vec<f32>> = gone.iter().map(|slot| library.vectors.row(*slot).to_vec()).collect();
-            gone.iter().for_each(|slot| library.remove(*slot));
+            gone.chunks(size).for_each(|slots| library.remove(slots, &Sequential));
             let slots = library.store(&back);
-            slots.chunks(100).for_each(|slots| library.insert(slots, &Sequential));
+            slots.chunks(size).for_each(|slots| library.insert(slots, &Sequential));
         }
         assert_eq!(library.live.len(), rows.len());
         let fresh: Vec<Vec<f32>> = library.live.iter().map(|slot| library.vectors.row(slot).to_vec()).collect();
         let fresh = Library::of(name, metric, &fresh);
-        let (now, anew) = (library.recall(&queries, &library.live), fresh.recall(&queries, &fresh.live));
-        assert!(now >= anew - 0.005 && (!exact || now == 1.0), "{name} {metric:?}: {now} after, {anew} anew");
+        // Low efforts show more than high ones; what one of them means is the index's own.
+        let low = if name == "lsh" { 200 } else { 16 };
+        for effort in [0, low].into_iter().take(if exact { 1 } else { 2 }) {
+            let [now, anew] = [&library, &fresh].map(|library| library.recall_with(&queries, &library.live, effort));
+            let less = if effort == 0 { 0.005 } else { 0.01 };
+            assert!(now >= anew - less && (!exact || now == 1.0), "{name} {metric:?} {size} {effort}: {now} after, {anew} anew");
+        }
     });
 }
 
@@ -208,7 +219,8 @@ fn the_order_of_jobs_changes_no_byte() {
             for slots in [&slots[..1], &slots[1..300], &slots[300..2_900], &slots[2_900..]] {
                 library.insert(slots, pool);
             }
-            (0..500).step_by(7).for_each(|slot| library.remove(slot));
+            library.remove(&(0..500).step_by(7).collect::<Vec<_>>(), pool);
+            library.remove(&[1, 2], pool);
             library.kept.to_bytes()
         });
         assert!(bytes[0] == bytes[1] && bytes[0] == bytes[2], "{name} {metric:?}");
@@ -223,7 +235,7 @@ fn bytes_lead_back_to_the_same_index() {
         for count in [0, 1, 20, 1_200] {
             let slots = library.store(&rows[..count]);
             library.insert(&slots, &Sequential);
-            (0..count as u32 / 3).for_each(|slot| library.remove(slot * 2));
+            library.remove(&(0..count as u32 / 3).map(|slot| slot * 2).collect::<Vec<_>>(), &Sequential);
             let bytes = library.kept.to_bytes();
             let again = library.kept.read(&bytes, metric, &library.vectors).unwrap();
             assert!(again.to_bytes() == bytes, "{name} {metric:?}");
@@ -233,12 +245,12 @@ fn bytes_lead_back_to_the_same_index() {
             }
             // It goes on like the one it was made from.
             library.kept = again;
-            library.remove(library.live.iter().last().unwrap_or(0));
+            library.remove(&[library.live.iter().last().unwrap_or(0)], &Sequential);
         }
         let (mut a, b) = (Library::of(name, metric, &rows), Library::of(name, metric, &rows));
         a.kept = a.kept.read(&b.kept.to_bytes(), metric, &a.vectors).unwrap();
         let [a, b] = [a, b].map(|mut library| {
-            (0..700).for_each(|slot| library.remove(slot));
+            library.remove(&(0..700).collect::<Vec<_>>(), &Sequential);
             let slots = library.store(&rows[..650]);
             library.insert(&slots[..400], &Sequential);
             slots[400..].iter().for_each(|slot| library.insert(&[*slot], &Sequential));
@@ -271,8 +283,10 @@ fn damaged_bytes_do_no_harm() {
             let search = Search { vectors, codes, metric, query: &query, k: 5, effort: 20, allowed, pool: &Sequential };
             kept.index().search(&search);
             let rows = Rows { vectors, codes };
-            (0..100).for_each(|slot| kept.index_mut().remove(rows, slot));
-            kept.index_mut().insert(rows, &(0..100).collect::<Vec<_>>(), &Sequential);
+            let some: Vec<u32> = (0..100).collect();
+            kept.index_mut().remove(rows, &some[..1], &Sequential);
+            kept.index_mut().remove(rows, &some, &Sequential);
+            kept.index_mut().insert(rows, &some, &Sequential);
             kept.index().search(&search);
         }
     });

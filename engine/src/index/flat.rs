@@ -29,7 +29,7 @@ impl VectorIndex for Flat {
 
     fn insert(&mut self, _: Rows<'_>, _: &[u32], _: &dyn Pool) {}
 
-    fn remove(&mut self, _: Rows<'_>, _: u32) {}
+    fn remove(&mut self, _: Rows<'_>, _: &[u32], _: &dyn Pool) {}
 
     fn memory(&self) -> usize {
         0

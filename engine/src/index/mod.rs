@@ -70,11 +70,16 @@ pub trait VectorIndex {
     /// The index's name, as in [`IndexType`](crate::model::IndexType).
     fn name(&self) -> &'static str;
 
-    /// Takes in `slots`, whose rows are there. What comes of it depends on how slots are cut into calls, never on `pool`.
+    /// Takes in `slots`, whose rows are there. A slot that the index has already is taken in anew. What comes of it depends on how
+    /// slots are cut into calls, never on their order within a call nor on `pool`.
+    ///
+    /// Of `rows`, those of slots that the index neither has nor takes in may hold anything.
     fn insert(&mut self, rows: Rows<'_>, slots: &[u32], pool: &dyn Pool);
 
-    /// Takes out `slot`, whose row is still there.
-    fn remove(&mut self, rows: Rows<'_>, slot: u32);
+    /// Takes out `slots`; those that the index does not have are passed over. Many at once cost less than one by one.
+    ///
+    /// `rows` are as they were when the slots were taken in. Those of slots that the index does not have may hold anything.
+    fn remove(&mut self, rows: Rows<'_>, slots: &[u32], pool: &dyn Pool);
 
     /// The `k` nearest of the allowed slots, or all of them when there are fewer.
     fn search(&self, search: &Search<'_>) -> Found;

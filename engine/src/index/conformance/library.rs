@@ -129,17 +129,23 @@ impl Library {
         self.kept.index_mut().insert(Rows { vectors: &self.vectors, codes: Some(&self.codes) }, slots, pool);
     }
 
-    pub(super) fn remove(&mut self, slot: u32) {
-        self.kept.index_mut().remove(Rows { vectors: &self.vectors, codes: Some(&self.codes) }, slot);
-        self.live.remove(slot);
-        self.vectors.clear(slot);
-        self.codes.clear(slot);
+    pub(super) fn remove(&mut self, slots: &[u32], pool: &dyn Pool) {
+        self.kept.index_mut().remove(Rows { vectors: &self.vectors, codes: Some(&self.codes) }, slots, pool);
+        for &slot in slots {
+            self.live.remove(slot);
+            self.vectors.clear(slot);
+            self.codes.clear(slot);
+        }
     }
 
     pub(super) fn ask(&self, index: &dyn VectorIndex, query: &[f32], k: usize, allowed: &SlotSet) -> Vec<(f32, u32)> {
+        self.ask_with(index, query, k, allowed, 0)
+    }
+
+    fn ask_with(&self, index: &dyn VectorIndex, query: &[f32], k: usize, allowed: &SlotSet, effort: usize) -> Vec<(f32, u32)> {
         let query = unit(self.metric, query);
         let (vectors, codes, metric) = (&self.vectors, Some(&self.codes), self.metric);
-        let search = Search { vectors, codes, metric, query: &query, k, effort: 0, allowed, pool: &Sequential };
+        let search = Search { vectors, codes, metric, query: &query, k, effort, allowed, pool: &Sequential };
         let Found { nearest, visited } = index.search(&search);
         assert!(nearest.is_sorted_by(|a, b| a.0 < b.0 || a.0 == b.0 && a.1 < b.1), "order, or a slot twice");
         for (key, slot) in &nearest {
@@ -153,10 +159,15 @@ impl Library {
 
     /// Recall at 10 over queries among `allowed`.
     pub(super) fn recall(&self, queries: &[Vec<f32>], allowed: &SlotSet) -> f64 {
+        self.recall_with(queries, allowed, 0)
+    }
+
+    /// As [`recall`](Self::recall), with an effort.
+    pub(super) fn recall_with(&self, queries: &[Vec<f32>], allowed: &SlotSet, effort: usize) -> f64 {
         let (mut found, mut wanted) = (0, 0);
         for query in queries {
             let truth = self.ask(&Flat, query, 10, allowed);
-            let answer = self.ask(self.kept.index(), query, 10, allowed);
+            let answer = self.ask_with(self.kept.index(), query, 10, allowed, effort);
             found += answer.iter().filter(|pair| truth.contains(pair)).count();
             wanted += truth.len();
         }

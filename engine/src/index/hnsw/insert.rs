@@ -13,6 +13,7 @@ use super::{
     Hnsw,
     beam::Scratch,
     graph::Layer,
+    remove::CHECKED,
     select::{select, sort},
 };
 
@@ -42,9 +43,7 @@ impl Hnsw {
         let mut slots = slots.to_vec();
         slots.sort_unstable();
         slots.dedup();
-        for slot in &slots {
-            self.unlink(codes, *slot);
-        }
+        self.unlink_all(codes, &slots, pool);
         if let Some(base) = self.layers.first_mut() {
             let last = slots.last().map_or(0, |slot| *slot as usize + 1);
             if slots.len() >= BATCH {
@@ -57,6 +56,9 @@ impl Hnsw {
             let (batch, later) = rest.split_at(self.len().clamp(1, BATCH).min(rest.len()));
             self.insert_batch(codes, batch, pool);
             rest = later;
+        }
+        if slots.len() * CHECKED >= self.len() {
+            self.reconnect(codes);
         }
     }
 

@@ -140,9 +140,9 @@ impl VectorIndex for Hnsw {
         }
     }
 
-    fn remove(&mut self, rows: Rows<'_>, slot: u32) {
+    fn remove(&mut self, rows: Rows<'_>, slots: &[u32], pool: &dyn Pool) {
         if let Some(codes) = rows.codes {
-            self.unlink(codes, slot);
+            self.unlink_all(codes, slots, pool);
         }
     }
 

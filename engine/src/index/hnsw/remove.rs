@@ -1,80 +1,225 @@
 //! Taking rows out for good.
+//!
+//! All removed rows of a call go at once: what each of the others should link to now is chosen against the graph as it was, on
+//! any number of threads, and then written in the order of rows. So a thousand removals need one pass over the links, not a
+//! thousand, and nothing depends on which thread was faster.
 
-use crate::codes::{Codes, View};
+use crate::{
+    codes::{Codes, View},
+    pool::{self, Pool},
+    slots::SlotSet,
+};
 
 use super::{
     Hnsw,
+    beam::Scratch,
+    graph::Layer,
     insert::{adopt, best, replace},
+    select::select,
 };
 
-/// How far around a removed row the rows that link to it are looked for, before all rows are gone through.
-const REACH: usize = 64;
+/// How far around a removed row those that link to it are looked for: first so far, then so much farther.
+const REACHES: [usize; 2] = [64, 512];
+
+/// Up to so many removed rows, those that link to them are looked for around each. It costs as much as going through the links of
+/// some 5,000 rows, and finds most of them, not all.
+const FEW: usize = 8;
+
+/// Removed rows that a row looks past, where there is nothing but removed rows around it.
+const DEEPEST: usize = 1_000;
+
+/// Rows whose links one job goes through.
+const ROWS_PER_JOB: usize = 4_096;
+
+/// Rows whose links one job chooses.
+const LISTS_PER_JOB: usize = 64;
+
+/// When one row in so many is removed or added, the whole graph is checked for rows that no walk meets.
+pub(super) const CHECKED: usize = 1_000;
+
+/// How often it is checked again after something was mended.
+const ROUNDS: usize = 8;
 
 impl Hnsw {
-    /// Takes `slot` out and closes the gap: every row that linked to it chooses anew among what it linked to and what the
-    /// removed row linked to. Nothing is left behind. The code of `slot` must still be the one it was linked with, or the
-    /// search for those rows takes longer.
-    pub(super) fn unlink(&mut self, codes: &Codes, slot: u32) {
-        if !self.layers.first().is_some_and(|base| base.used.contains(slot)) {
+    /// Takes `slots` out and closes the gaps: every row that linked to one of them chooses anew among what it linked to and what
+    /// the removed rows linked to. Nothing is left behind. The codes of `slots` should be those they were linked with, or the
+    /// search for those rows takes longer; the codes of all others must be.
+    pub(super) fn unlink_all(&mut self, codes: &Codes, slots: &[u32], pool: &dyn Pool) {
+        let Some(base) = self.layers.first() else { return };
+        let gone: SlotSet = slots.iter().copied().filter(|slot| base.used.contains(*slot)).collect();
+        if gone.is_empty() {
             return;
         }
+        if gone.len() == self.len() {
+            *self = Self::new(self.metric, self.params);
+            return;
+        }
+        let mut check = gone.len() * CHECKED >= self.len();
         let view = self.link_view(codes);
         for level in (0..self.layers.len()).rev() {
-            if let Some(row) = self.layers[level].row(slot) {
-                self.remove_row(&view, level, row);
-            }
+            let layer = &self.layers[level];
+            let rows: SlotSet = gone.iter().filter_map(|slot| layer.row(slot)).collect();
+            check |= self.remove_rows(&view, level, &rows, pool);
         }
         while self.layers.len() > 1 && self.layers.last().is_some_and(|layer| layer.used.is_empty()) {
             self.layers.pop();
-        }
-        if self.is_empty() {
-            self.longest = 0.0;
         }
         let top = self.layers.len() - 1;
         let stands = self.entry.is_some_and(|(level, row)| level == top && self.layers[top].used.contains(row));
         if !stands {
             self.entry = self.layers[top].used.iter().next().map(|row| (top, row));
         }
-    }
-
-    fn remove_row(&mut self, codes: &View<'_>, level: usize, row: u32) {
-        let sources = self.sources(codes, level, row);
-        let fill = self.fill(level);
-        let layer = &mut self.layers[level];
-        let freed = layer.links(row).to_vec();
-        let mut lost = Vec::new();
-        for source in sources {
-            let mut list: Vec<u32> = layer.links(source).iter().copied().filter(|link| *link != row).collect();
-            for other in &freed {
-                if *other != source && !list.contains(other) {
-                    list.push(*other);
-                }
-            }
-            let list = best(layer, codes, source, &list, fill);
-            replace(layer, source, &list, &mut lost);
+        if check {
+            self.reconnect(codes);
         }
-        layer.take_out(row);
-        lost.extend(freed);
-        adopt(layer, lost);
     }
 
-    /// The rows that link to `row`, in ascending order.
-    fn sources(&self, codes: &View<'_>, level: usize, row: u32) -> Vec<u32> {
+    /// Takes rows out of a layer; whether it left a row without links.
+    fn remove_rows(&mut self, codes: &View<'_>, level: usize, gone: &SlotSet, pool: &dyn Pool) -> bool {
+        let sources = self.sources(codes, level, gone, pool);
+        let jobs = sources.len().div_ceil(LISTS_PER_JOB);
+        let lists = pool::map(pool, jobs, |job| {
+            let sources = sources.iter().skip(job * LISTS_PER_JOB).take(LISTS_PER_JOB);
+            self.scratches
+                .with(|scratch| sources.map(|source| self.without(codes, level, *source, gone, scratch)).collect::<Vec<_>>())
+        });
+        let layer = &mut self.layers[level];
+        let (mut lost, mut bare) = (Vec::new(), false);
+        for (source, list) in sources.iter().zip(lists.into_iter().flatten()) {
+            bare |= list.is_empty();
+            replace(layer, *source, &list, &mut lost);
+        }
+        for row in gone.iter() {
+            lost.extend_from_slice(layer.links(row));
+            layer.take_out(row);
+        }
+        adopt(layer, lost);
+        bare
+    }
+
+    /// The rows that link to one of `gone`, and are not of them, in ascending order.
+    fn sources(&self, codes: &View<'_>, level: usize, gone: &SlotSet, pool: &dyn Pool) -> Vec<u32> {
+        let layer = &self.layers[level];
+        let mut found = SlotSet::default();
+        let nearby = gone.len() <= FEW && gone.iter().all(|row| self.near_sources(codes, level, row, &mut found));
+        if nearby {
+            return found.iter().filter(|row| !gone.contains(*row)).collect();
+        }
+        let parts = pool::map(pool, layer.rows().div_ceil(ROWS_PER_JOB), |job| {
+            let rows = job * ROWS_PER_JOB..(job + 1) * ROWS_PER_JOB;
+            let rows = layer.used.iter_within(rows.start as u32..rows.end as u32);
+            let links_to = |row: &u32| !gone.contains(*row) && layer.links(*row).iter().any(|link| gone.contains(*link));
+            rows.filter(links_to).collect::<Vec<_>>()
+        });
+        parts.concat()
+    }
+
+    /// Adds to `found` the rows that link to `row`, as far as they are near it; whether that is all of them.
+    fn near_sources(&self, codes: &View<'_>, level: usize, row: u32, found: &mut SlotSet) -> bool {
         let layer = &self.layers[level];
         let wanted = layer.incoming.get(row as usize).map_or(0, |count| *count as usize);
-        let links_back = |other: &u32| layer.links(*other).contains(&row);
-        let mut found: Vec<u32> = layer.links(row).iter().copied().filter(links_back).collect();
-        if found.len() < wanted {
-            let probe = codes.probe(layer.slot(row));
+        let probe = codes.probe(layer.slot(row));
+        REACHES.iter().any(|reach| {
             self.scratches.with(|scratch| {
-                self.walk(level, &probe, &[row], REACH, row, scratch);
-                found = scratch.beam.iter().map(|(_, other)| other).filter(links_back).collect();
-            });
+                self.walk(level, &probe, &[row], *reach, row, scratch);
+                let near = scratch.beam.iter().map(|(_, other)| other).filter(|other| layer.links(*other).contains(&row));
+                let mut count = 0;
+                near.for_each(|other| {
+                    found.insert(other);
+                    count += 1;
+                });
+                count == wanted
+            })
+        })
+    }
+
+    /// What `source` should link to without `gone`.
+    fn without(&self, codes: &View<'_>, level: usize, source: u32, gone: &SlotSet, scratch: &mut Scratch) -> Vec<u32> {
+        let (layer, fill) = (&self.layers[level], self.fill(level));
+        let Scratch { visited, fresh: open, .. } = scratch;
+        visited.reset(layer.rows());
+        visited.insert(source);
+        let mut list = Vec::with_capacity(layer.capacity * layer.capacity);
+        open.clear();
+        let mut from = source;
+        let (mut next, mut direct) = (0, 0);
+        loop {
+            for &link in layer.links(from) {
+                if visited.insert(link) {
+                    if gone.contains(link) { open.push(link) } else { list.push(link) }
+                }
+            }
+            if next == 0 {
+                direct = open.len();
+            }
+            // Past the removed rows that it linked to only where there is too little among theirs.
+            if next >= direct && (list.len() >= fill || next >= DEEPEST) {
+                break;
+            }
+            let Some(row) = open.get(next) else { break };
+            from = *row;
+            next += 1;
         }
-        if found.len() < wanted {
-            found = layer.used.iter().filter(links_back).collect();
+        best(layer, codes, source, &list, fill)
+    }
+
+    /// Leads a link to every row that no walk from the entry meets. Goes through all links.
+    pub(super) fn reconnect(&mut self, codes: &Codes) {
+        let view = self.link_view(codes);
+        let Some((top, mut root)) = self.entry else { return };
+        for level in (0..=top).rev() {
+            // A link that makes way for another may have been the only way to somewhere.
+            for _ in 0..ROUNDS {
+                let layer = &self.layers[level];
+                let mut reached = SlotSet::default();
+                spread(layer, root, &mut reached);
+                let missing: Vec<u32> = layer.used.difference(&reached).collect();
+                if missing.is_empty() {
+                    break;
+                }
+                for row in missing {
+                    if !reached.contains(row) {
+                        self.attach(&view, level, root, row);
+                        spread(&self.layers[level], row, &mut reached);
+                    }
+                }
+            }
+            root = self.layers[level].below(root);
         }
-        found.sort_unstable();
-        found
+    }
+
+    /// Links `row` with rows near it that walks from `root` meet, both ways.
+    fn attach(&mut self, codes: &View<'_>, level: usize, root: u32, row: u32) {
+        let probe = codes.probe(self.layers[level].slot(row));
+        let near: Vec<(f32, u32)> = self.scratches.with(|scratch| {
+            self.walk(level, &probe, &[root], self.params.ef_construction, row, scratch);
+            scratch.beam.iter().collect()
+        });
+        let (m, fill) = (self.params.m, self.fill(level));
+        let layer = &mut self.layers[level];
+        if layer.links(row).is_empty() {
+            let list = select(layer, codes, &near, row, m, fill);
+            layer.set_links(row, &list);
+        }
+        let room = near.iter().find(|(_, other)| layer.links(*other).len() < layer.capacity);
+        if let Some((_, other)) = room.or(near.first()) {
+            let mut list = layer.links(*other).to_vec();
+            if list.len() == layer.capacity {
+                list.pop();
+            }
+            list.push(row);
+            let mut lost = Vec::new();
+            replace(layer, *other, &list, &mut lost);
+            adopt(layer, lost);
+        }
+    }
+}
+
+/// Adds to `reached` what can be reached from `row` over the links.
+fn spread(layer: &Layer, row: u32, reached: &mut SlotSet) {
+    let mut open = vec![row];
+    reached.insert(row);
+    while let Some(row) = open.pop() {
+        open.extend(layer.links(row).iter().filter(|link| reached.insert(**link)));
     }
 }

@@ -93,11 +93,13 @@ impl Library {
         self.graph.insert(Rows { vectors: &self.vectors, codes: Some(&self.codes) }, slots, pool);
     }
 
-    fn remove(&mut self, slot: u32) {
-        self.graph.remove(Rows { vectors: &self.vectors, codes: Some(&self.codes) }, slot);
-        self.live.remove(slot);
-        self.vectors.clear(slot);
-        self.codes.clear(slot);
+    fn remove(&mut self, slots: &[u32]) {
+        self.graph.remove(Rows { vectors: &self.vectors, codes: Some(&self.codes) }, slots, &Sequential);
+        for &slot in slots {
+            self.live.remove(slot);
+            self.vectors.clear(slot);
+            self.codes.clear(slot);
+        }
     }
 
     fn ask(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize, allowed: &SlotSet) -> Vec<(f32, u32)> {
@@ -177,9 +179,9 @@ fn the_order_of_jobs_does_not_matter_but_the_rows_do() {
         let slots = library.store(rows);
         let (first, second) = slots.split_at(700);
         library.link(first, pool);
-        for slot in (0..700).step_by(7) {
-            library.remove(slot);
-        }
+        let seventh: Vec<u32> = (0..700).step_by(7).collect();
+        library.graph.remove(Rows { vectors: &library.vectors, codes: Some(&library.codes) }, &seventh, pool);
+        library.remove(&seventh);
         let again = library.store(&rows[..50]);
         library.link(&[second, &again].concat(), pool);
         library.graph.to_bytes()
@@ -210,9 +212,7 @@ fn rounds_of_removing_and_adding_half_leave_the_graph_as_good_as_new() {
                 gone.swap(at, random.next() as usize % rows.len());
             }
             gone.truncate(rows.len() / 2);
-            for slot in &gone {
-                library.remove(*slot);
-            }
+            library.remove(&gone);
             assert_eq!(library.unreachable(), 0);
             let back: Vec<usize> = gone.iter().map(|slot| held[*slot as usize]).collect();
             let slots = library.store(&back.iter().map(|row| rows[*row].clone()).collect::<Vec<_>>());
@@ -280,7 +280,7 @@ fn small_graphs() {
     let mut library = Library::new(Metric::Euclidean, 3, Params::default());
     let ask = |library: &Library, k| library.ask(&library.graph, &[1.0, 0.0, 0.0], k, 10, &library.live);
     assert_eq!(ask(&library, 5), []);
-    library.remove(3);
+    library.remove(&[3]);
     let slots = library.store(&[vec![1.0, 2.0, 0.0]]);
     library.link(&slots, &Sequential);
     assert_eq!(ask(&library, 5), [(4.0, 0)]);
@@ -290,7 +290,7 @@ fn small_graphs() {
     library.link(&slots, &Sequential);
     assert_eq!(ask(&library, usize::MAX), [(0.0, 1), (1.0, 2), (4.0, 0)]);
     for slot in [1, 0, 2] {
-        library.remove(slot);
+        library.remove(&[slot]);
         assert_eq!(library.unreachable(), 0);
     }
     assert_eq!((ask(&library, 5), library.graph.is_empty(), library.graph.entry), (vec![], true, None));
@@ -314,9 +314,7 @@ fn copies_do_no_harm() {
         if metric != Metric::Dot {
             assert!(answer.iter().all(|(key, _)| *key == answer[0].0));
         }
-        for slot in 2_000..4_500 {
-            library.remove(slot);
-        }
+        library.remove(&(2_000..4_500).collect::<Vec<_>>());
         assert_eq!(library.unreachable(), 0, "{metric:?}");
         assert!(library.recall(&queries, 100, &library.live) > 0.97);
     }
@@ -335,9 +333,7 @@ fn equal_keys_come_in_the_order_of_slots() {
 
 fn sample() -> Library {
     let mut library = Library::of(Metric::Euclidean, &clustered(300, 8, 16));
-    for slot in (0..300).step_by(3) {
-        library.remove(slot);
-    }
+    library.remove(&(0..300).step_by(3).collect::<Vec<_>>());
     library
 }
 
@@ -380,8 +376,8 @@ fn damaged_bytes_are_refused_or_do_no_harm() {
                 library.graph = graph;
                 library.recall(&[vec![0.5; 8]], 10, &library.live);
                 let (live, codes) = (library.live.clone(), library.codes.clone());
-                for slot in 0..20 {
-                    library.graph.remove(Rows { vectors: &library.vectors, codes: Some(&codes) }, slot);
+                for slots in [&[0][..], &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]] {
+                    library.graph.remove(Rows { vectors: &library.vectors, codes: Some(&codes) }, slots, &Sequential);
                 }
                 library.link(&[1, 2, 4, 5], &Sequential);
                 library.live = live;
@@ -411,11 +407,9 @@ proptest! {
                 let slots = library.store(&rows);
                 library.link(&slots, &Sequential);
             } else {
-                for _ in 0..count {
-                    library.remove(random.next() as u32 % 128);
-                }
+                library.remove(&(0..count).map(|_| random.next() as u32 % 128).collect::<Vec<_>>());
+                prop_assert_eq!(library.unreachable(), 0);
             }
-            library.unreachable();
             let answer = library.ask(&library.graph, &vec![0.0; dimension], 20, 1, &library.live);
             prop_assert_eq!(answer.len(), library.live.len().min(20));
             let opened = Hnsw::from_bytes(&library.graph.to_bytes(), library.vectors.rows()).unwrap();

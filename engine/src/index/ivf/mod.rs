@@ -210,8 +210,8 @@ impl VectorIndex for Ivf {
         }
     }
 
-    fn remove(&mut self, _: Rows<'_>, slot: u32) {
-        self.take_out(slot);
+    fn remove(&mut self, _: Rows<'_>, slots: &[u32], _: &dyn Pool) {
+        slots.iter().for_each(|slot| self.take_out(*slot));
     }
 
     fn search(&self, search: &Search<'_>) -> Found {

@@ -63,7 +63,7 @@ fn equal_rows_under_equal_centres_are_equal_lists() {
     insert(&mut index, &vectors, &codes, 0..2_000);
     let lists = index.lists.clone();
     for slot in (0..2_000).step_by(3) {
-        index.remove(Rows { vectors: &vectors, codes: Some(&codes) }, slot);
+        index.remove(Rows { vectors: &vectors, codes: Some(&codes) }, &[slot], &Sequential);
     }
     for slot in (0..2_000).step_by(3).collect::<Vec<_>>().into_iter().rev() {
         insert(&mut index, &vectors, &codes, slot..slot + 1);

@@ -35,7 +35,7 @@ impl Library {
     fn remove(&mut self, slot: u32) {
         if self.live.remove(slot) {
             self.vectors.clear(slot);
-            self.tree.remove(Rows { vectors: &self.vectors, codes: None }, slot);
+            self.tree.remove(Rows { vectors: &self.vectors, codes: None }, &[slot], &Sequential);
             self.check();
         }
     }

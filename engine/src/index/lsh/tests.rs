@@ -48,7 +48,7 @@ fn equal_rows_under_an_equal_measure_are_equal_tables() {
     insert(&mut index, &vectors, &codes, 0..2_000);
     let bytes = index.to_bytes();
     for slot in (0..2_000).step_by(3) {
-        index.remove(Rows { vectors: &vectors, codes: Some(&codes) }, slot);
+        index.remove(Rows { vectors: &vectors, codes: Some(&codes) }, &[slot], &Sequential);
     }
     for slot in (0..2_000).step_by(3).collect::<Vec<_>>().into_iter().rev() {
         insert(&mut index, &vectors, &codes, slot..slot + 1);
