@@ -2,9 +2,12 @@
 //!
 //! A code lies in whole cache lines, zeros behind its end, so that a row begins on a boundary and no kernel has a tail. What
 //! belongs to it (scale, norm, residual; see [`Fit`]) lies in columns of its own: small enough to stay in cache while codes come
-//! from memory. A code depends on its row alone; nothing is trained, and an insert never changes an old code.
+//! from memory. A code depends on its row alone; nothing is trained, and an insert never changes an old code. Pages of rows are shared
+//! between clones until one of them changes.
 //!
 //! Cost: `dimension`, rounded up to 64, plus 12 bytes a row; [`set`](Codes::set) half a microsecond at 384 dimensions.
+
+use std::sync::Arc;
 
 use crate::{
     distance::{Metric, codes::Fit, dot_i8, dot_i8_many, prefetch},
@@ -20,14 +23,62 @@ struct Line([i8; LINE]);
 
 const ZERO: Line = Line([0; LINE]);
 
-/// Codes by slot. See the [module](self).
-#[derive(Clone, Debug, Default)]
-pub struct Codes {
-    dimension: usize,
+/// Rows in a page.
+pub const PAGE_ROWS: usize = 128;
+
+/// Pages in a branch.
+const BRANCH_PAGES: usize = 64;
+
+/// The codes of [`PAGE_ROWS`] slots, or fewer at the end, in columns.
+#[derive(Debug, Default)]
+struct Page {
     lines: Vec<Line>,
     scales: Vec<f32>,
     norms: Vec<f32>,
     residuals: Vec<f32>,
+}
+
+impl Page {
+    /// A copy with room for at least `rows` rows.
+    fn with_room(&self, rows: usize, stride: usize) -> Self {
+        let room = rows.max(self.scales.len()).next_power_of_two().min(PAGE_ROWS);
+        Self {
+            lines: copy_with_room(&self.lines, room * stride),
+            scales: copy_with_room(&self.scales, room),
+            norms: copy_with_room(&self.norms, room),
+            residuals: copy_with_room(&self.residuals, room),
+        }
+    }
+
+    fn resize(&mut self, rows: usize, stride: usize) {
+        self.lines.resize(rows * stride, ZERO);
+        for column in [&mut self.scales, &mut self.norms, &mut self.residuals] {
+            column.resize(rows, 0.0);
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.lines.capacity() * LINE + 4 * (self.scales.capacity() + self.norms.capacity() + self.residuals.capacity())
+    }
+}
+
+fn copy_with_room<T: Copy>(from: &[T], room: usize) -> Vec<T> {
+    let mut copy = Vec::with_capacity(room);
+    copy.extend_from_slice(from);
+    copy
+}
+
+/// Some pages in a row, shared by all copies that have not changed one of them.
+type Branch = Arc<Vec<Arc<Page>>>;
+
+/// Codes by slot. See the [module](self).
+///
+/// A clone is cheap: pages are shared until one side changes them.
+#[derive(Clone, Debug, Default)]
+pub struct Codes {
+    dimension: usize,
+    rows: usize,
+    branches: Vec<Branch>,
 }
 
 impl Codes {
@@ -39,7 +90,6 @@ impl Codes {
     /// The codes of every row of `vectors`.
     pub fn of(vectors: &Vectors) -> Self {
         let mut codes = Self::new(vectors.dimension());
-        codes.reserve(vectors.rows());
         for slot in 0..vectors.rows() as u32 {
             codes.set(slot, vectors.row(slot));
         }
@@ -53,35 +103,47 @@ impl Codes {
 
     /// One past the highest slot that was ever set.
     pub fn rows(&self) -> usize {
-        self.scales.len()
-    }
-
-    /// Makes room for `rows` rows in all, without spare.
-    pub fn reserve(&mut self, rows: usize) {
-        let more = rows.saturating_sub(self.rows());
-        self.lines.reserve_exact(more * self.stride());
-        for column in [&mut self.scales, &mut self.norms, &mut self.residuals] {
-            column.reserve_exact(more);
-        }
+        self.rows
     }
 
     /// Writes the code of `slot`; slots in between that were never set are zero.
     pub fn set(&mut self, slot: u32, row: &[f32]) {
         let (slot, stride) = (slot as usize, self.stride());
-        if slot >= self.rows() {
-            if slot >= self.scales.capacity() {
-                // An eighth more, not twice as much: codes are most of the memory there is.
-                self.reserve(slot + 1 + slot / 8);
-            }
-            self.lines.resize((slot + 1) * stride, ZERO);
-            for column in [&mut self.scales, &mut self.norms, &mut self.residuals] {
-                column.resize(slot + 1, 0.0);
-            }
+        while self.rows <= slot {
+            // Page by page up to the slot, so that all pages but the last are full.
+            let rows = (slot + 1).min((self.rows / PAGE_ROWS + 1) * PAGE_ROWS);
+            self.page_mut(self.rows / PAGE_ROWS, (rows - 1) % PAGE_ROWS + 1);
+            self.rows = rows;
         }
-        let fit = fill(row, &mut self.lines[slot * stride..(slot + 1) * stride]);
-        self.scales[slot] = fit.scale;
-        self.norms[slot] = fit.norm;
-        self.residuals[slot] = fit.residual;
+        let at = slot % PAGE_ROWS;
+        let page = self.page_mut(slot / PAGE_ROWS, at + 1);
+        let fit = fill(row, &mut page.lines[at * stride..(at + 1) * stride]);
+        page.scales[at] = fit.scale;
+        page.norms[at] = fit.norm;
+        page.residuals[at] = fit.residual;
+    }
+
+    /// A page to be changed, with at least `rows` rows. It exists, or is the next one.
+    fn page_mut(&mut self, page: usize, rows: usize) -> &mut Page {
+        let stride = self.stride();
+        let (branch, page) = (page / BRANCH_PAGES, page % BRANCH_PAGES);
+        if branch == self.branches.len() {
+            self.branches.push(Branch::default());
+        }
+        let pages = Arc::make_mut(&mut self.branches[branch]);
+        if page == pages.len() {
+            pages.push(Arc::default());
+        }
+        let shared = &mut pages[page];
+        if Arc::get_mut(shared).is_none_or(|page| page.scales.capacity() < rows) {
+            *shared = Arc::new(shared.with_room(rows, stride));
+        }
+        // Shared with nobody: it was made just now, if it was not so before.
+        let page = Arc::make_mut(shared);
+        if page.scales.len() < rows {
+            page.resize(rows, stride);
+        }
+        page
     }
 
     /// Zeroes the code of a freed slot, so that equal contents have equal bytes.
@@ -94,30 +156,20 @@ impl Codes {
     /// What belongs to the code of `slot`; zero for a slot that was never set.
     #[inline]
     pub fn fit(&self, slot: u32) -> Fit {
-        let at = slot as usize;
-        match (self.scales.get(at), self.norms.get(at), self.residuals.get(at)) {
-            (Some(&scale), Some(&norm), Some(&residual)) => Fit { scale, residual, norm },
-            _ => Fit::default(),
-        }
+        self.view(Metric::Euclidean).fit(slot)
     }
 
     /// What the code of `slot` stands for, in the place of what is in `row`.
     pub fn decode(&self, slot: u32, row: &mut Vec<f32>) {
-        let (start, scale) = (slot as usize * self.stride() * LINE, self.fit(slot).scale);
-        let code = bytemuck::cast_slice::<Line, i8>(&self.lines).get(start..start + self.dimension).unwrap_or(&[]);
+        let view = self.view(Metric::Euclidean);
+        let scale = view.fit(slot).scale;
         row.clear();
-        row.extend(code.iter().map(|step| scale * f32::from(*step)));
+        row.extend(view.code(slot).iter().take(self.dimension).map(|step| scale * f32::from(*step)));
     }
 
     /// The codes as they are read many times in a row.
     pub fn view(&self, metric: Metric) -> View<'_> {
-        View {
-            bytes: bytemuck::cast_slice(&self.lines),
-            stride: self.stride() * LINE,
-            scales: &self.scales,
-            norms: if metric == Metric::Euclidean { &self.norms } else { &[] },
-            lift: None,
-        }
+        View { branches: &self.branches, stride: self.stride(), norms: metric == Metric::Euclidean, lift: None }
     }
 
     /// As [`view`](Self::view) for [`Metric::Dot`], with rows of different lengths brought to one: each gets another
@@ -125,41 +177,69 @@ impl Codes {
     /// angle, every row is nearest to itself, and a query, whose own such coordinate is 0, still has the same products with
     /// them (Bachrach et al., 2014).
     pub fn lifted(&self, longest: f32) -> View<'_> {
-        View { norms: &self.norms, lift: Some(longest * longest), ..self.view(Metric::Dot) }
+        View { norms: true, lift: Some(longest * longest), ..self.view(Metric::Dot) }
     }
 
-    /// Bytes held.
+    /// Bytes held, those shared with clones too.
     pub fn memory(&self) -> usize {
-        self.lines.capacity() * LINE + 4 * (self.scales.capacity() + self.norms.capacity() + self.residuals.capacity())
+        self.pages().map(Page::memory).sum()
     }
 
-    /// The codes as a section of a snapshot: the codes of all slots, then scales, norms and residuals, little endian.
+    /// The codes of a page, one after the other, and what belongs to them; the page begins at slot `page * PAGE_ROWS`. The last
+    /// page may be short.
+    pub fn page(&self, page: usize) -> PageView<'_> {
+        let found = self.branches.get(page / BRANCH_PAGES).and_then(|branch| branch.get(page % BRANCH_PAGES));
+        found.map_or_else(PageView::default, |page| PageView {
+            codes: bytemuck::cast_slice(&page.lines),
+            scales: &page.scales,
+            norms: &page.norms,
+            residuals: &page.residuals,
+        })
+    }
+
+    fn pages(&self) -> impl Iterator<Item = &Page> {
+        self.branches.iter().flat_map(|branch| branch.iter()).map(|page| &**page)
+    }
+
+    /// The codes as a section of a snapshot, in pieces: the codes of all slots, then scales, norms and residuals, little endian.
+    pub(crate) fn pieces(&self) -> Vec<&[u8]> {
+        let lines = self.pages().map(|page| bytemuck::cast_slice(&page.lines));
+        let scales = self.pages().map(|page| bytemuck::cast_slice(&page.scales));
+        let norms = self.pages().map(|page| bytemuck::cast_slice(&page.norms));
+        let residuals = self.pages().map(|page| bytemuck::cast_slice(&page.residuals));
+        lines.chain(scales).chain(norms).chain(residuals).collect()
+    }
+
+    /// The codes as bytes: a section of a snapshot, and what [`from_bytes`](Self::from_bytes) reads.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = bytemuck::cast_slice::<Line, u8>(&self.lines).to_vec();
-        for column in [&self.scales, &self.norms, &self.residuals] {
-            bytes.extend(column.iter().flat_map(|number| number.to_le_bytes()));
-        }
-        bytes
+        self.pieces().concat()
     }
 
     /// The codes of `rows` rows from what [`to_bytes`](Self::to_bytes) gave; `None` when the length does not fit, or a number is
     /// none that a code can have.
     pub fn from_bytes(dimension: usize, rows: usize, bytes: &[u8]) -> Option<Self> {
         let mut codes = Self::new(dimension);
-        let line_bytes = rows.checked_mul(codes.stride().checked_mul(LINE)?)?;
-        let (lines, columns) = bytes.split_at_checked(line_bytes)?;
+        let stride = codes.stride();
+        let (lines, columns) = bytes.split_at_checked(rows.checked_mul(stride.checked_mul(LINE)?)?)?;
         if columns.len() != rows.checked_mul(12)? {
             return None;
         }
-        codes.lines = vec![ZERO; line_bytes / LINE];
-        bytemuck::cast_slice_mut(&mut codes.lines).copy_from_slice(lines);
         let floats: Vec<f32> = columns.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if floats.iter().any(|number| number.is_nan() || number.is_sign_negative()) {
             return None;
         }
-        codes.scales = floats[..rows].to_vec();
-        codes.norms = floats[rows..rows * 2].to_vec();
-        codes.residuals = floats[rows * 2..].to_vec();
+        let mut pages = (0..rows).step_by(PAGE_ROWS).map(|first| {
+            let range = first..(first + PAGE_ROWS).min(rows);
+            let column = |number: usize| floats[number * rows + range.start..number * rows + range.end].to_vec();
+            let mut own = vec![ZERO; range.len() * stride];
+            bytemuck::cast_slice_mut(&mut own).copy_from_slice(&lines[range.start * stride * LINE..range.end * stride * LINE]);
+            Arc::new(Page { lines: own, scales: column(0), norms: column(1), residuals: column(2) })
+        });
+        while codes.rows < rows {
+            let branch: Vec<Arc<Page>> = pages.by_ref().take(BRANCH_PAGES).collect();
+            codes.rows = (codes.rows + BRANCH_PAGES * PAGE_ROWS).min(rows);
+            codes.branches.push(Arc::new(branch));
+        }
         Some(codes)
     }
 
@@ -167,6 +247,26 @@ impl Codes {
     fn stride(&self) -> usize {
         self.dimension.div_ceil(LINE)
     }
+}
+
+impl Clone for Page {
+    fn clone(&self) -> Self {
+        let rows = self.scales.len();
+        self.with_room(rows, self.lines.len() / rows.max(1))
+    }
+}
+
+/// A page of codes, for scans. `scales`, `norms` and `residuals` are as in [`Fit`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageView<'a> {
+    /// Codes, each padded with zeros to whole cache lines.
+    pub codes: &'a [i8],
+    /// One a row.
+    pub scales: &'a [f32],
+    /// One a row.
+    pub norms: &'a [f32],
+    /// One a row.
+    pub residuals: &'a [f32],
 }
 
 fn fill(row: &[f32], lines: &mut [Line]) -> Fit {
@@ -204,21 +304,40 @@ impl Coded {
 /// All codes, for reading.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    bytes: &'a [i8],
+    branches: &'a [Branch],
     stride: usize,
-    scales: &'a [f32],
-    /// Empty unless the metric is Euclidean, or rows are lifted.
-    norms: &'a [f32],
+    /// Whether norms count: under the euclidean metric, and where rows are lifted.
+    norms: bool,
     /// The square of the length that all rows are lifted to.
     lift: Option<f32>,
 }
 
 impl<'a> View<'a> {
+    /// The page of a slot, and the row within it.
+    #[inline(always)]
+    fn find(&self, slot: u32) -> Option<(&'a Page, usize)> {
+        let (page, row) = (slot as usize / PAGE_ROWS, slot as usize % PAGE_ROWS);
+        Some((self.branches.get(page / BRANCH_PAGES)?.get(page % BRANCH_PAGES)?, row))
+    }
+
+    #[inline(always)]
+    fn code_in(&self, page: &'a Page, row: usize) -> &'a [i8] {
+        bytemuck::cast_slice(page.lines.get(row * self.stride..(row + 1) * self.stride).unwrap_or(&[]))
+    }
+
     /// The code of `slot`; empty for a slot that was never set.
     #[inline(always)]
     pub fn code(&self, slot: u32) -> &'a [i8] {
-        let at = slot as usize * self.stride;
-        self.bytes.get(at..at + self.stride).unwrap_or(&[])
+        self.find(slot).map_or(&[], |(page, row)| self.code_in(page, row))
+    }
+
+    /// What belongs to the code of `slot`; zero for a slot that was never set.
+    #[inline(always)]
+    pub fn fit(&self, slot: u32) -> Fit {
+        let fit = |(page, row): (&Page, usize)| {
+            Some(Fit { scale: *page.scales.get(row)?, norm: *page.norms.get(row)?, residual: *page.residuals.get(row)? })
+        };
+        self.find(slot).and_then(fit).unwrap_or_default()
     }
 
     /// Asks the cache for the code of `slot`.
@@ -230,8 +349,7 @@ impl<'a> View<'a> {
     /// A row of its own as the query.
     #[inline]
     pub fn probe(&self, slot: u32) -> Probe<'a> {
-        let scale = self.scales.get(slot as usize).copied().unwrap_or(0.0);
-        let norm = self.norms.get(slot as usize).copied().unwrap_or(0.0);
+        let Fit { scale, norm, .. } = self.fit(slot);
         Probe { view: *self, code: self.code(slot), scale, square: norm * norm }
     }
 
@@ -270,17 +388,21 @@ impl Probe<'_> {
     /// walk through a graph. [`Estimator`](crate::distance::codes::Estimator) is for answers.
     #[inline(always)]
     pub fn key(&self, slot: u32) -> f32 {
-        let product = dot_i8(self.code, self.view.code(slot));
-        let scale = self.view.scales.get(slot as usize).copied().unwrap_or(0.0);
+        let Some((page, row)) = self.view.find(slot) else { return self.key_of(0, 0.0, 0.0) };
+        let product = dot_i8(self.code, self.view.code_in(page, row));
+        let scale = page.scales.get(row).copied().unwrap_or(0.0);
+        let norm = if self.view.norms { page.norms.get(row).copied().unwrap_or(0.0) } else { 0.0 };
+        self.key_of(product, scale, norm)
+    }
+
+    /// The key of a row by the product of the codes, and by its scale and norm.
+    #[inline(always)]
+    fn key_of(&self, product: i32, scale: f32, norm: f32) -> f32 {
         let product = self.scale * scale * product as f32;
-        let key = if self.view.norms.is_empty() {
-            0.0 - product
-        } else {
-            let norm = self.view.norms.get(slot as usize).copied().unwrap_or(0.0);
-            match self.view.lift {
-                None => self.square + norm * norm - 2.0 * product,
-                Some(lift) => 0.0 - (product + height(lift, self.square) * height(lift, norm * norm)),
-            }
+        let key = match (self.view.norms, self.view.lift) {
+            (false, _) => 0.0 - product,
+            (true, None) => self.square + norm * norm - 2.0 * product,
+            (true, Some(lift)) => 0.0 - (product + height(lift, self.square) * height(lift, norm * norm)),
         };
         if key.is_nan() { f32::INFINITY } else { key }
     }
@@ -289,21 +411,10 @@ impl Probe<'_> {
     /// `products` is memory to work in.
     pub fn keys(&self, products: &mut Vec<i32>, keys: &mut Vec<f32>) {
         keys.clear();
-        if self.view.lift.is_some() {
-            keys.extend((0..self.view.scales.len() as u32).map(|slot| self.key(slot)));
-            return;
-        }
-        dot_i8_many(self.code, self.view.bytes, self.view.stride, products);
-        let rows = products.iter().zip(self.view.scales);
-        let products = rows.map(|(product, scale)| self.scale * scale * *product as f32);
-        if self.view.norms.is_empty() {
-            keys.extend(products.map(|product| 0.0 - product));
-        } else {
-            let rows = products.zip(self.view.norms);
-            keys.extend(rows.map(|(product, norm)| self.square + norm * norm - 2.0 * product));
-        }
-        for key in keys {
-            *key = if key.is_nan() { f32::INFINITY } else { *key };
+        for page in self.view.branches.iter().flat_map(|branch| branch.iter()) {
+            dot_i8_many(self.code, bytemuck::cast_slice(&page.lines), self.view.stride * LINE, products);
+            let rows = products.iter().zip(&page.scales).zip(&page.norms);
+            keys.extend(rows.map(|((product, scale), norm)| self.key_of(*product, *scale, *norm)));
         }
     }
 }

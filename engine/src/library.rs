@@ -3,10 +3,16 @@
 //! The `put` and `remove` functions here are the only ones that change a library. They are called by
 //! [`State::apply`](crate::state::State::apply) with records that [`plan`](crate::plan) has checked, and cannot fail; what a
 //! sound record never asks for (a chunk of a document that is not there) changes nothing.
+//!
+//! A library is a persistent value: a clone takes microseconds whatever its size, since both sides share what neither has
+//! changed. So readers, snapshots and index builds each hold a version of their own while writes go on.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
 
 use crate::{
+    codes::Codes,
     model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, Fields, Id, LibraryInfo},
     record::DocumentPut,
     slots::SlotSet,
@@ -20,7 +26,9 @@ pub struct DocumentEntry {
     /// The document.
     pub document: Document,
     /// Slots of its chunks in the order in which they were given.
-    pub chunks: Vec<u32>,
+    pub chunks: Vector<u32>,
+    /// One past the highest `chunk_index` that a chunk of it ever had.
+    pub next_index: u32,
 }
 
 /// What a library holds of a chunk beside its text and its vector.
@@ -39,16 +47,17 @@ pub struct ChunkEntry {
 /// A library in memory. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Library {
-    pub(crate) info: LibraryInfo,
-    pub(crate) fields: Fields,
-    pub(crate) documents: Vec<Option<DocumentEntry>>,
-    pub(crate) document_places: SlotSet,
-    pub(crate) document_ids: BTreeMap<Id, u32>,
-    pub(crate) chunks: Vec<Option<ChunkEntry>>,
-    pub(crate) live: SlotSet,
-    pub(crate) chunk_ids: BTreeMap<Id, u32>,
+    pub(crate) info: Arc<LibraryInfo>,
+    pub(crate) fields: Arc<Fields>,
+    pub(crate) documents: Vector<Option<Arc<DocumentEntry>>>,
+    pub(crate) document_places: Arc<SlotSet>,
+    pub(crate) document_ids: OrdMap<Id, u32>,
+    pub(crate) chunks: Vector<Option<Arc<ChunkEntry>>>,
+    pub(crate) live: Arc<SlotSet>,
+    pub(crate) chunk_ids: OrdMap<Id, u32>,
     pub(crate) texts: Texts,
     pub(crate) vectors: Vectors,
+    pub(crate) codes: Codes,
     pub(crate) seq: u64,
 }
 
@@ -57,16 +66,17 @@ impl Library {
     pub(crate) fn new(info: LibraryInfo, fields: Vec<Field>, seq: u64) -> Self {
         let dimension = info.contract.dimension.unwrap_or(0);
         Self {
-            info,
-            fields: fields.into_iter().collect(),
-            documents: Vec::new(),
-            document_places: SlotSet::default(),
-            document_ids: BTreeMap::new(),
-            chunks: Vec::new(),
-            live: SlotSet::default(),
-            chunk_ids: BTreeMap::new(),
+            info: Arc::new(info),
+            fields: Arc::new(fields.into_iter().collect()),
+            documents: Vector::new(),
+            document_places: Arc::default(),
+            document_ids: OrdMap::new(),
+            chunks: Vector::new(),
+            live: Arc::default(),
+            chunk_ids: OrdMap::new(),
             texts: Texts::default(),
             vectors: Vectors::new(dimension as usize),
+            codes: Codes::new(dimension as usize),
             seq,
         }
     }
@@ -106,6 +116,11 @@ impl Library {
         &self.vectors
     }
 
+    /// The codes of the vectors by slot.
+    pub fn codes(&self) -> &Codes {
+        &self.codes
+    }
+
     /// Finds a document. Cost: O(log n).
     pub fn document(&self, id: &str) -> Option<&DocumentEntry> {
         self.document_at(*self.document_ids.get(id)?)
@@ -113,7 +128,7 @@ impl Library {
 
     /// The document at a place, as a [`ChunkEntry`] names it.
     pub fn document_at(&self, place: u32) -> Option<&DocumentEntry> {
-        self.documents.get(place as usize)?.as_ref()
+        self.documents.get(place as usize)?.as_deref()
     }
 
     /// Finds the slot of a chunk. Cost: O(log n).
@@ -123,7 +138,7 @@ impl Library {
 
     /// The chunk in a slot.
     pub fn chunk_at(&self, slot: u32) -> Option<&ChunkEntry> {
-        self.chunks.get(slot as usize)?.as_ref()
+        self.chunks.get(slot as usize)?.as_deref()
     }
 
     /// The text of the chunk in a slot.
@@ -159,26 +174,30 @@ impl Library {
             let dimension = contract.dimension.unwrap_or(0) as usize;
             if self.vectors.dimension() != dimension && self.vectors.rows() == 0 {
                 self.vectors = Vectors::new(dimension);
+                self.codes = Codes::new(dimension);
             }
-            self.info.contract = contract;
+            Arc::make_mut(&mut self.info).contract = contract;
+        }
+    }
+
+    pub(crate) fn add_fields(&mut self, fields: Vec<Field>) {
+        if !fields.is_empty() {
+            Arc::make_mut(&mut self.fields).extend(fields);
         }
     }
 
     /// Adds a document that is not there.
     pub(crate) fn put_document(&mut self, put: DocumentPut) {
-        let place = self.document_places.insert_lowest();
+        let place = Arc::make_mut(&mut self.document_places).insert_lowest();
         self.document_ids.insert(put.document.id.clone(), place);
-        if self.documents.len() <= place as usize {
-            self.documents.resize(place as usize + 1, None);
-        }
-        self.documents[place as usize] =
-            Some(DocumentEntry { document: put.document, chunks: Vec::with_capacity(put.chunks.len()) });
+        let entry = DocumentEntry { document: put.document, chunks: Vector::new(), next_index: 0 };
+        put_at(&mut self.documents, place, entry);
         self.put_chunks(place, put.chunks);
     }
 
     pub(crate) fn update_document(&mut self, id: &str, metadata: DocumentMetadata, attributes: Attributes) {
         let place = self.document_ids.get(id).copied();
-        if let Some(entry) = place.and_then(|place| self.documents.get_mut(place as usize)?.as_mut()) {
+        if let Some(entry) = place.and_then(|place| self.document_mut(place)) {
             entry.document.metadata = metadata;
             entry.document.attributes = attributes;
         }
@@ -186,10 +205,10 @@ impl Library {
 
     pub(crate) fn remove_document(&mut self, id: &str) {
         let Some(place) = self.document_ids.remove(id) else { return };
-        self.document_places.remove(place);
+        Arc::make_mut(&mut self.document_places).remove(place);
         if let Some(entry) = self.documents.get_mut(place as usize).and_then(Option::take) {
-            for slot in entry.chunks {
-                self.free(slot);
+            for slot in &entry.chunks {
+                self.free(*slot);
             }
         }
     }
@@ -197,34 +216,38 @@ impl Library {
     /// Adds or replaces chunks of the document at `place`.
     pub(crate) fn put_chunks(&mut self, place: u32, chunks: Vec<Chunk>) {
         for chunk in chunks {
-            let slot = match self.slot(chunk.id.as_str()) {
-                Some(slot) => slot,
-                None => {
-                    let slot = self.live.insert_lowest();
-                    self.chunk_ids.insert(chunk.id.clone(), slot);
-                    if let Some(entry) = self.documents.get_mut(place as usize).and_then(Option::as_mut) {
-                        entry.chunks.push(slot);
-                    }
-                    slot
+            let known = self.slot(chunk.id.as_str());
+            let slot = known.unwrap_or_else(|| Arc::make_mut(&mut self.live).insert_lowest());
+            if let Some(entry) = self.document_mut(place) {
+                if known.is_none() {
+                    entry.chunks.push_back(slot);
                 }
-            };
-            if self.chunks.len() <= slot as usize {
-                self.chunks.resize(slot as usize + 1, None);
+                entry.next_index = entry.next_index.max(chunk.metadata.chunk_index.saturating_add(1));
+            }
+            if known.is_none() {
+                self.chunk_ids.insert(chunk.id.clone(), slot);
             }
             self.vectors.set(slot, &chunk.embedding);
+            self.codes.set(slot, &chunk.embedding);
             self.texts.set(slot, chunk.text);
-            self.chunks[slot as usize] =
-                Some(ChunkEntry { id: chunk.id, document: place, metadata: chunk.metadata, attributes: chunk.attributes });
+            let entry = ChunkEntry { id: chunk.id, document: place, metadata: chunk.metadata, attributes: chunk.attributes };
+            put_at(&mut self.chunks, slot, entry);
         }
     }
 
     pub(crate) fn remove_chunk(&mut self, id: &str) {
         let Some(slot) = self.slot(id) else { return };
         let place = self.chunk_at(slot).map(|chunk| chunk.document);
-        if let Some(entry) = place.and_then(|place| self.documents.get_mut(place as usize)?.as_mut()) {
-            entry.chunks.retain(|other| *other != slot);
+        if let Some(entry) = place.and_then(|place| self.document_mut(place))
+            && let Some(at) = entry.chunks.iter().position(|other| *other == slot)
+        {
+            entry.chunks.remove(at);
         }
         self.free(slot);
+    }
+
+    fn document_mut(&mut self, place: u32) -> Option<&mut DocumentEntry> {
+        self.documents.get_mut(place as usize)?.as_mut().map(Arc::make_mut)
     }
 
     fn free(&mut self, slot: u32) {
@@ -232,12 +255,20 @@ impl Library {
             self.chunk_ids.remove(chunk.id.as_str());
             self.texts.set(slot, "".into());
             self.vectors.clear(slot);
-            self.live.remove(slot);
+            self.codes.clear(slot);
+            Arc::make_mut(&mut self.live).remove(slot);
         }
     }
 }
 
-fn following<'a>(ids: &'a BTreeMap<Id, u32>, after: Option<&str>) -> impl Iterator<Item = u32> + 'a {
+fn put_at<T>(entries: &mut Vector<Option<Arc<T>>>, place: u32, entry: T) {
+    while entries.len() <= place as usize {
+        entries.push_back(None);
+    }
+    entries.set(place as usize, Some(Arc::new(entry)));
+}
+
+fn following<'a>(ids: &'a OrdMap<Id, u32>, after: Option<&str>) -> impl Iterator<Item = u32> + 'a {
     use std::ops::Bound::{Excluded, Unbounded};
-    ids.range::<str, _>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, place)| *place)
+    ids.range::<_, str>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, place)| *place)
 }

@@ -29,8 +29,9 @@
 //! A library is a function of the log, and its snapshot of the library: equal logs give equal bytes. A reader ignores tags that
 //! it does not know.
 
-use std::{collections::BTreeMap, io};
+use std::{io, sync::Arc};
 
+use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -66,6 +67,7 @@ struct Image {
 struct DocumentImage {
     document: Document,
     chunks: Vec<u32>,
+    next_index: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,15 +101,9 @@ impl Section<'_> {
 /// Those of `out`.
 pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
     let image = Image {
-        info: library.info.clone(),
+        info: (*library.info).clone(),
         fields: library.fields.list().to_vec(),
-        documents: library
-            .documents
-            .iter()
-            .map(|entry| {
-                entry.as_ref().map(|entry| DocumentImage { document: entry.document.clone(), chunks: entry.chunks.clone() })
-            })
-            .collect(),
+        documents: library.documents.iter().map(|entry| entry.as_deref().map(document_image)).collect(),
         chunks: (0_u32..)
             .zip(&library.chunks)
             .map(|(slot, entry)| entry.as_ref().map(|entry| image_of(library, slot, entry)))
@@ -122,6 +118,14 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
         Section { tag: VECS, pieces: rows },
     ];
     write_sections(&sections, library.seq, out)
+}
+
+fn document_image(entry: &DocumentEntry) -> DocumentImage {
+    DocumentImage {
+        document: entry.document.clone(),
+        chunks: entry.chunks.iter().copied().collect(),
+        next_index: entry.next_index,
+    }
 }
 
 fn image_of(library: &Library, slot: u32, entry: &ChunkEntry) -> ChunkImage {
@@ -283,8 +287,8 @@ pub fn open(name: &str, blob: &Blob) -> Result<Library> {
         .ok_or_else(|| wrong(vecs, "the vectors do not fit the number of slots and the dimension"))?;
 
     let mut library = Library::new(image.info, image.fields, seq);
-    library.documents = image.documents.into_iter().map(|image| image.map(document_entry)).collect();
-    library.chunks = image.chunks.into_iter().map(|image| image.map(chunk_entry)).collect();
+    library.documents = image.documents.into_iter().map(|image| image.map(document_entry).map(Arc::new)).collect();
+    library.chunks = image.chunks.into_iter().map(|image| image.map(chunk_entry).map(Arc::new)).collect();
     (library.document_places, library.document_ids) = places(&library.documents, |entry| &entry.document.id);
     (library.live, library.chunk_ids) = places(&library.chunks, |entry| &entry.id);
     library.texts = texts;
@@ -302,7 +306,7 @@ pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Library> {
 }
 
 fn document_entry(image: DocumentImage) -> DocumentEntry {
-    DocumentEntry { document: image.document, chunks: image.chunks }
+    DocumentEntry { document: image.document, chunks: image.chunks.into(), next_index: image.next_index }
 }
 
 fn chunk_entry(image: ChunkImage) -> ChunkEntry {
@@ -310,9 +314,10 @@ fn chunk_entry(image: ChunkImage) -> ChunkEntry {
 }
 
 /// The places in use, and where each id is.
-fn places<T>(entries: &[Option<T>], id: impl Fn(&T) -> &Id) -> (SlotSet, BTreeMap<Id, u32>) {
-    let used = || (0_u32..).zip(entries).filter_map(|(place, entry)| Some((place, entry.as_ref()?)));
-    (used().map(|(place, _)| place).collect(), used().map(|(place, entry)| (id(entry).clone(), place)).collect())
+fn places<T>(entries: &Vector<Option<Arc<T>>>, id: impl Fn(&T) -> &Id) -> (Arc<SlotSet>, OrdMap<Id, u32>) {
+    let used = || (0_u32..).zip(entries).filter_map(|(place, entry)| Some((place, entry.as_deref()?)));
+    let set = used().map(|(place, _)| place).collect();
+    (Arc::new(set), used().map(|(place, entry)| (id(entry).clone(), place)).collect())
 }
 
 /// What a file with right checksums could still get wrong, so that nothing later has to expect it.

@@ -1,14 +1,16 @@
 //! The state: all libraries, as a function of the log.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::OrdMap;
 
 use crate::{library::Library, model::Id, record::Record};
 
-/// All libraries. Equal logs give equal states, on every machine.
+/// All libraries. Equal logs give equal states, on every machine. A clone is cheap, as that of a [`Library`] is.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    libraries: BTreeMap<Id, Library>,
-    names: BTreeMap<Box<str>, Id>,
+    libraries: OrdMap<Id, Arc<Library>>,
+    names: OrdMap<Box<str>, Id>,
     seq: u64,
 }
 
@@ -18,7 +20,7 @@ impl State {
         let mut state = Self { seq, ..Self::default() };
         for library in libraries {
             state.names.insert(library.info.name.clone(), library.info.id.clone());
-            state.libraries.insert(library.info.id.clone(), library);
+            state.libraries.insert(library.info.id.clone(), Arc::new(library));
         }
         state
     }
@@ -30,18 +32,18 @@ impl State {
 
     /// All libraries in the order of their ids.
     pub fn libraries(&self) -> impl Iterator<Item = &Library> {
-        self.libraries.values()
+        self.libraries.values().map(|library| &**library)
     }
 
     /// Libraries in the order of their ids, those after `after`.
     pub fn libraries_after(&self, after: Option<&str>) -> impl Iterator<Item = &Library> {
         use std::ops::Bound::{Excluded, Unbounded};
-        self.libraries.range::<str, _>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, library)| library)
+        self.libraries.range::<_, str>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, library)| &**library)
     }
 
     /// Finds a library by its id or its name.
     pub fn find(&self, id_or_name: &str) -> Option<&Library> {
-        self.libraries.get(id_or_name).or_else(|| self.libraries.get(self.names.get(id_or_name)?))
+        self.libraries.get(id_or_name).or_else(|| self.libraries.get(self.names.get(id_or_name)?)).map(|library| &**library)
     }
 
     /// Makes a record happen. Deterministic, and cannot fail. `seq` is the record's sequence.
@@ -50,7 +52,7 @@ impl State {
         match record {
             Record::LibraryCreated { info, fields } => {
                 self.names.insert(info.name.clone(), info.id.clone());
-                self.libraries.insert(info.id.clone(), Library::new(info, fields, seq));
+                self.libraries.insert(info.id.clone(), Arc::new(Library::new(info, fields, seq)));
             }
             Record::LibraryDeleted { library } => {
                 if let Some(library) = self.libraries.remove(&library) {
@@ -58,16 +60,17 @@ impl State {
                 }
             }
             Record::LibraryUpdated { library, name, description } => {
-                if let Some(known) = self.libraries.get_mut(&library) {
+                if let Some(known) = self.libraries.get_mut(&library).map(Arc::make_mut) {
                     self.names.remove(&known.info.name);
                     self.names.insert(name.clone(), library);
-                    known.info.name = name;
-                    known.info.description = description;
+                    let info = Arc::make_mut(&mut known.info);
+                    info.name = name;
+                    info.description = description;
                     known.seq = seq;
                 }
             }
             within => {
-                if let Some(library) = self.libraries.get_mut(within.library()) {
+                if let Some(library) = self.libraries.get_mut(within.library()).map(Arc::make_mut) {
                     library.apply(within);
                     library.seq = seq;
                 }
@@ -82,13 +85,13 @@ impl Library {
         match record {
             Record::DocumentsPut { contract, fields, documents, .. } => {
                 self.fix_contract(contract);
-                self.fields.extend(fields);
+                self.add_fields(fields);
                 // All old documents go first, since a new one may take over a chunk id of another old one.
                 documents.iter().for_each(|put| self.remove_document(put.document.id.as_str()));
                 documents.into_iter().for_each(|put| self.put_document(put));
             }
             Record::DocumentUpdated { fields, document, metadata, attributes, .. } => {
-                self.fields.extend(fields);
+                self.add_fields(fields);
                 self.update_document(document.as_str(), metadata, attributes);
             }
             Record::DocumentsDeleted { documents, .. } => {
@@ -96,7 +99,7 @@ impl Library {
             }
             Record::ChunksPut { contract, fields, document, chunks, .. } => {
                 self.fix_contract(contract);
-                self.fields.extend(fields);
+                self.add_fields(fields);
                 if let Some(place) = self.document_ids.get(&document).copied() {
                     self.put_chunks(place, chunks);
                 }

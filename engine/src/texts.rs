@@ -1,5 +1,9 @@
 //! The texts of chunks, by slot: part of an opened snapshot, read where they lie, or owned.
 
+use std::sync::Arc;
+
+use imbl::Vector;
+
 use crate::blob::Blob;
 
 #[derive(Clone, Debug, Default)]
@@ -11,13 +15,13 @@ enum Span {
         offset: usize,
         len: usize,
     },
-    Owned(Box<str>),
+    Owned(Arc<str>),
 }
 
-/// One text a slot.
+/// One text a slot. A clone is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
-    spans: Vec<Span>,
+    spans: Vector<Span>,
     blob: Option<Blob>,
 }
 
@@ -28,11 +32,11 @@ impl Texts {
         let end = offset.checked_add(total)?;
         let all = std::str::from_utf8(blob.bytes().get(offset..end)?).ok()?;
         let mut at = 0_usize;
-        let mut spans = Vec::with_capacity(lens.len());
+        let mut spans = Vector::new();
         for &len in lens {
             let next = at.checked_add(len)?;
             all.get(at..next)?;
-            spans.push(if len == 0 { Span::Empty } else { Span::Mapped { offset: offset + at, len } });
+            spans.push_back(if len == 0 { Span::Empty } else { Span::Mapped { offset: offset + at, len } });
             at = next;
         }
         (at == total).then(|| Self { spans, blob: Some(blob.clone()) })
@@ -52,9 +56,9 @@ impl Texts {
 
     /// Sets the text of `slot`.
     pub(crate) fn set(&mut self, slot: u32, text: Box<str>) {
-        if self.spans.len() <= slot as usize {
-            self.spans.resize(slot as usize + 1, Span::Empty);
+        while self.spans.len() <= slot as usize {
+            self.spans.push_back(Span::Empty);
         }
-        self.spans[slot as usize] = if text.is_empty() { Span::Empty } else { Span::Owned(text) };
+        self.spans.set(slot as usize, if text.is_empty() { Span::Empty } else { Span::Owned(text.into()) });
     }
 }

@@ -1,26 +1,30 @@
 //! The float rows: the truth about every vector, and the only owner of it. Everything else holds slots.
 //!
 //! Rows lie in pages of [`PAGE_ROWS`]. A page is either part of an opened snapshot, used where it lies, or owned; a mapped page
-//! becomes owned when a row in it changes.
+//! becomes owned when a row in it changes. Pages are shared between clones until one of them changes.
+
+use std::sync::Arc;
+
+use imbl::Vector;
 
 use crate::blob::Blob;
 
 /// Rows in a page.
-pub const PAGE_ROWS: usize = 256;
+pub const PAGE_ROWS: usize = 64;
 
 #[derive(Clone, Debug)]
 enum Page {
     /// Byte offset in the blob.
     Mapped(usize),
-    Owned(Vec<f32>),
+    Owned(Arc<Vec<f32>>),
 }
 
-/// Rows of `dimension` floats, by slot.
+/// Rows of `dimension` floats, by slot. A clone is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Vectors {
     dimension: usize,
     rows: usize,
-    pages: Vec<Page>,
+    pages: Vector<Page>,
     blob: Option<Blob>,
 }
 
@@ -43,7 +47,7 @@ impl Vectors {
             (0..rows.div_ceil(PAGE_ROWS)).map(|page| Page::Mapped(offset + page * page_bytes)).collect()
         } else {
             let floats = |page: &[u8]| page.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            data.chunks(page_bytes.max(4)).map(|page| Page::Owned(floats(page))).collect()
+            data.chunks(page_bytes.max(4)).map(|page| Page::Owned(Arc::new(floats(page)))).collect()
         };
         Some(Self { dimension, rows, pages, blob: in_place.then(|| blob.clone()) })
     }
@@ -83,23 +87,37 @@ impl Vectors {
         self.page(page).get(row * self.dimension..(row + 1) * self.dimension).unwrap_or(&[])
     }
 
-    /// Writes the row of `slot`, which is at most one past the last.
+    /// Writes the row of `slot`; rows in between that were never set are zero.
     pub(crate) fn set(&mut self, slot: u32, row: &[f32]) {
+        while self.rows < slot as usize {
+            self.set(self.rows as u32, &[]);
+        }
         let slot = slot as usize;
         let page = slot / PAGE_ROWS;
         let within = slot % PAGE_ROWS * self.dimension;
+        let end = within + self.dimension;
         if page == self.pages.len() {
-            self.pages.push(Page::Owned(Vec::new()));
+            self.pages.push_back(Page::Owned(Arc::default()));
         }
-        if matches!(self.pages.get(page), Some(Page::Mapped(_))) {
-            self.pages[page] = Page::Owned(self.page(page).to_vec());
+        let shared = match self.pages.get_mut(page) {
+            Some(Page::Owned(floats)) => Arc::get_mut(floats).is_none_or(|floats| floats.capacity() < end),
+            _ => true,
+        };
+        if shared {
+            let room = (slot % PAGE_ROWS + 1).next_power_of_two() * self.dimension;
+            let old = self.page(page);
+            let mut floats = Vec::with_capacity(old.len().max(room));
+            floats.extend_from_slice(old);
+            self.pages.set(page, Page::Owned(Arc::new(floats)));
         }
         self.rows = self.rows.max(slot + 1);
         if let Some(Page::Owned(floats)) = self.pages.get_mut(page) {
-            if floats.len() < within + self.dimension {
-                floats.resize(within + self.dimension, 0.0);
+            // Shared with nobody: it was made just now, if it was not so before.
+            let floats = Arc::make_mut(floats);
+            if floats.len() < end {
+                floats.resize(end, 0.0);
             }
-            for (to, from) in floats[within..within + self.dimension].iter_mut().zip(row) {
+            for (to, from) in floats[within..end].iter_mut().zip(row) {
                 *to = *from;
             }
         }
@@ -107,7 +125,15 @@ impl Vectors {
 
     /// Zeroes the row of a freed slot, so that equal contents have equal bytes.
     pub(crate) fn clear(&mut self, slot: u32) {
-        self.set(slot, &vec![0.0; self.dimension]);
+        if (slot as usize) < self.rows {
+            self.set(slot, &vec![0.0; self.dimension]);
+        }
+    }
+
+    /// Bytes of rows that are held in memory, those shared with clones too; rows in a mapped file are not counted.
+    pub fn memory(&self) -> usize {
+        let owned = |page: &Page| if let Page::Owned(floats) = page { floats.capacity() * 4 } else { 0 };
+        self.pages.iter().map(owned).sum()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Pages that one job scans: 16,384 rows.
-const PAGES_PER_JOB: usize = 64;
+const PAGES_PER_JOB: usize = 256;
 
 /// The flat index. It holds nothing.
 #[derive(Clone, Copy, Debug, Default)]

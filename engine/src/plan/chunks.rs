@@ -26,15 +26,9 @@ pub(super) fn add(
     now: Timestamp,
 ) -> Result<Plan> {
     let entry = library.document(document).ok_or_else(|| document_not_found(document))?;
-    let next = entry
-        .chunks
-        .iter()
-        .filter_map(|slot| Some(library.chunk_at(*slot)?.metadata.chunk_index))
-        .max()
-        .map_or(0, |last| last.saturating_add(1));
     let mut reader = ChunkReader::new(library, embedded_by)?;
     let mut fields = FieldReader::new(library);
-    let chunks = reader.read(&mut fields, drafts, next, now, &|_| false)?;
+    let chunks = reader.read(&mut fields, drafts, entry.next_index, now, &|_| false)?;
     Ok(Plan::of_many(chunks.len(), || Record::ChunksPut {
         library: library.info.id.clone(),
         contract: reader.into_contract(),

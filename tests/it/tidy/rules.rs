@@ -17,8 +17,19 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const OUTSIDE_CRATES: [&str; 3] = ["getrandom", "rand", "tokio"];
 
 /// All that the engine may depend on.
-const ENGINE_DEPENDENCIES: [&str; 10] =
-    ["bytemuck", "crc32c", "postcard", "serde", "serde_json", "sha2", "thiserror", "time", "unicode-normalization", "utoipa"];
+const ENGINE_DEPENDENCIES: [&str; 10] = [
+    "bytemuck",
+    "crc32c",
+    "imbl",
+    "postcard",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "time",
+    "unicode-normalization",
+    "utoipa",
+];
 
 /// The only files in which `unsafe` may stand.
 pub(super) const UNSAFE_FILES: [&str; 4] =

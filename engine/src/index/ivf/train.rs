@@ -41,7 +41,6 @@ fn centres(metric: Metric, codes: &Codes, slots: &[u32], lists: usize, seed: u64
     let mut random = SplitMix(seed);
     let sample = random.sample(slots, lists * ROWS_PER_LIST);
     let mut centres = Codes::new(codes.dimension());
-    centres.reserve(lists);
     let mut row = Vec::new();
     for (list, slot) in random.sample(&sample, lists).into_iter().enumerate() {
         codes.decode(slot, &mut row);
