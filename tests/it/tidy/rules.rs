@@ -17,7 +17,7 @@ const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
 const OUTSIDE_CRATES: [&str; 3] = ["getrandom", "rand", "tokio"];
 
 /// All that the engine may depend on.
-const ENGINE_DEPENDENCIES: [&str; 10] = [
+const ENGINE_DEPENDENCIES: [&str; 11] = [
     "bytemuck",
     "crc32c",
     "imbl",
