@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{check, export, import, query},
+    commands::{check, export, health, import, query},
     serve,
 };
 
@@ -42,6 +42,8 @@ enum Command {
     Query(query::QueryArgs),
     /// Verify every checksum of a data folder.
     Check(check::CheckArgs),
+    /// Ask a server whether it is well: exit code 0 if it is.
+    Health(health::HealthArgs),
 }
 
 /// What `vecino serve` can be told.
@@ -54,7 +56,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", env = "VECINO_LISTEN", default_value = "127.0.0.1:7700")]
     pub listen: SocketAddr,
     /// Listen at an address that other machines can reach, though nobody is asked for a password yet.
-    #[arg(long)]
+    #[arg(long, env = "VECINO_ALLOW_REMOTE")]
     pub allow_remote: bool,
     /// The largest body of a request, such as `64MiB`.
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = bytes)]
@@ -77,6 +79,7 @@ impl Cli {
             Command::Export(args) => export::run(&args, output),
             Command::Query(args) => query::run(&args, output),
             Command::Check(args) => check::run(&args, output),
+            Command::Health(args) => health::run(&args),
         };
         result.unwrap_or_else(|error| {
             eprintln!("vecino: {error:#}");

@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask wasm`.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask wasm`,
+//! `cargo xtask docker-test`.
 //!
 //! They need Rust (with rustup), Node.js with npm, and Chromium for the browser tests. Everything else comes from the
 //! lock files. One file per noun; `setup.rs` says what must be installed.
@@ -6,6 +7,7 @@
 mod browser;
 mod checkout;
 mod demo;
+mod docker;
 mod imports;
 mod process;
 mod report;
@@ -43,6 +45,10 @@ enum Command {
     Test(test::Options),
     /// Builds the wasm package into `web/pkg` and checks its size and its imports.
     Wasm(wasm::Options),
+    /// Builds the container image and runs it: restart, kill -9, upgrade, and the data are still there.
+    ///
+    /// Uses the Docker engine that runs; where none does, root on Debian gets one of its own.
+    DockerTest(docker::Options),
     /// Runs one wasm test file; cargo calls it as the runner of the wasm target.
     #[command(hide = true)]
     WasmTestRunner {
@@ -67,6 +73,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test(options) => return test::run(Checkout::find()?, options),
         Command::Demo(options) => demo::run(&Checkout::find()?, &options)?,
         Command::Wasm(options) => wasm::run(&Checkout::find()?, &options)?,
+        Command::DockerTest(options) => docker::run(&Checkout::find()?, &options)?,
         Command::WasmTestRunner { arguments } => {
             let program = OsString::from("wasm-bindgen-test-runner");
             wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))?;

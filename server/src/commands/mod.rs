@@ -8,6 +8,7 @@ pub mod client;
 pub mod document;
 pub mod export;
 pub mod feed;
+pub mod health;
 mod hits;
 pub mod import;
 pub mod lines;
