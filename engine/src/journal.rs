@@ -78,10 +78,11 @@ impl<S: Storage> Journal<S> {
     pub fn open(storage: S) -> Result<(Self, State, Recovery)> {
         let names = storage.list()?;
         let loaded = load(&storage, &names)?;
-        let Loaded { checkpoint, state, tail, recovery } = loaded;
+        let Loaded { checkpoint, state, tail, recovery, closed } = loaded;
         let (position, segment, len) = match tail {
             Some(tail) => {
-                if recovery.torn_bytes > 0 {
+                // What is shown from now on must last, also what a killed process had not synced.
+                if !closed {
                     storage.truncate(&tail.name, tail.len)?;
                 }
                 (tail.end, tail.name, tail.len)
@@ -215,6 +216,8 @@ struct Loaded {
     state: State,
     tail: Option<Tail>,
     recovery: Recovery,
+    /// Whether the log was closed in order.
+    closed: bool,
 }
 
 /// Reads everything, changes nothing.
@@ -259,7 +262,9 @@ fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
         }
         tail = Some(Tail { name, len: segment.valid_len, end: segment.end });
     }
-    match (storage.read(CLOSED)?, &tail) {
+    let note = storage.read(CLOSED)?;
+    let closed = note.is_some();
+    match (note, &tail) {
         (Some(note), Some(tail)) if note.bytes() != closing_note(tail.end) => {
             let detail = "the log was closed in order, but it does not end where it ended then: it was cut short";
             return Err(Error::damaged(&tail.name, tail.len, detail));
@@ -278,7 +283,7 @@ fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
         None if checkpoint.seq > 0 => {
             Err(Error::new(Code::Damaged, "the folder has a checkpoint, but its log is missing").field(CHECKPOINT))
         }
-        _ => Ok(Loaded { checkpoint, state, tail, recovery }),
+        _ => Ok(Loaded { checkpoint, state, tail, recovery, closed }),
     }
 }
 

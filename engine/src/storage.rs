@@ -48,7 +48,7 @@ pub trait Storage {
     /// Waits until all that was appended to a file is durable.
     fn sync(&self, name: &str) -> Result<()>;
 
-    /// Cuts a file to `len` bytes.
+    /// Cuts a file to `len` bytes, and makes these durable whatever became of earlier attempts to sync them.
     fn truncate(&self, name: &str, len: u64) -> Result<()>;
 
     /// Removes a file; no error when there is none.

@@ -1,32 +1,11 @@
 //! The test kit: stand-ins for the world outside the engine, and a naive model to compare it with.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-pub mod faulty;
 pub mod oracle;
+pub mod rng;
+pub mod sim;
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
-use vecino_engine::{
-    command::{ChunkDraft, DocumentDraft},
-    host::Host,
-    model::Timestamp,
-};
-
-/// A host whose clock ticks once a call and whose ids count up.
-#[derive(Debug, Default)]
-pub struct FakeHost {
-    ticks: AtomicI64,
-}
-
-impl Host for FakeHost {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(1_700_000_000_000_000 + self.ticks.fetch_add(1_000_000, Ordering::Relaxed))
-    }
-
-    fn new_id(&self) -> String {
-        format!("id-{:08}", self.ticks.fetch_add(1, Ordering::Relaxed))
-    }
-}
+use vecino_engine::command::{ChunkDraft, DocumentDraft};
 
 /// A chunk with a text and a vector, and nothing else.
 pub fn chunk(id: &str, text: &str, embedding: &[f32]) -> ChunkDraft {

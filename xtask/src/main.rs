@@ -1,5 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask wasm`,
-//! `cargo xtask docker-test`.
+//! The project's own commands: `cargo xtask demo`, `test`, `wasm`, `sim`, `docker-test`.
 //!
 //! They need Rust (with rustup), Node.js with npm, and Chromium for the browser tests. Everything else comes from the
 //! lock files. One file per noun; `setup.rs` says what must be installed.
@@ -13,6 +12,7 @@ mod process;
 mod report;
 mod setup;
 mod test;
+mod tests_program;
 mod wasm;
 
 use std::ffi::OsString;
@@ -49,6 +49,8 @@ enum Command {
     ///
     /// Uses the Docker engine that runs; where none does, root on Debian gets one of its own.
     DockerTest(docker::Options),
+    /// Runs random histories on a simulated disk that loses what was not synced; `--help` names the arguments.
+    Sim(tests_program::Options),
     /// Runs one wasm test file; cargo calls it as the runner of the wasm target.
     #[command(hide = true)]
     WasmTestRunner {
@@ -74,6 +76,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(options) => demo::run(&Checkout::find()?, &options)?,
         Command::Wasm(options) => wasm::run(&Checkout::find()?, &options)?,
         Command::DockerTest(options) => docker::run(&Checkout::find()?, &options)?,
+        Command::Sim(options) => tests_program::run(&Checkout::find()?, "sim", &options)?,
         Command::WasmTestRunner { arguments } => {
             let program = OsString::from("wasm-bindgen-test-runner");
             wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))?;

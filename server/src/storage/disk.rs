@@ -66,13 +66,13 @@ pub enum How {
     Empty,
     /// One that exists, to be written at its end.
     Append,
-    /// One that exists, to be cut.
-    Cut,
+    /// One that exists, to be cut and written over from its beginning.
+    Anew,
 }
 
 /// An open file. What is written to it lasts once it is synced. Threads may share it: one writes while another one syncs.
 pub trait DiskFile: fmt::Debug {
-    /// Writes at the end, possibly only the first bytes; how many it says.
+    /// Writes on, possibly only the first bytes; how many it says.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Makes the bytes last, and the length.
@@ -170,7 +170,7 @@ impl Disk for Folder {
         match how {
             How::Empty => File::create(path),
             How::Append => OpenOptions::new().append(true).open(path),
-            How::Cut => OpenOptions::new().write(true).open(path),
+            How::Anew => OpenOptions::new().write(true).open(path),
         }
     }
 

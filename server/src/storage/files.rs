@@ -64,6 +64,8 @@ impl<D: Disk> FileStorage<D> {
                 storage.disk.remove(&name).map_err(|error| failed("cannot remove", &storage.path(&name), &error))?;
             }
         }
+        // A process that was killed may have left names that do not last yet.
+        storage.sync_folder()?;
         Ok(storage)
     }
 
@@ -180,7 +182,16 @@ impl<D: Disk> Storage for FileStorage<D> {
 
     fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let file = self.appendable(name)?;
-        Writer(&*file).write_all(bytes).map_err(|error| failed("cannot write", &self.path(name), &error))
+        // In one call, since a crash between two could leave a frame that looks like damage. A file on a disk takes less than it
+        // is given only where there is no more room.
+        let written = loop {
+            match file.write(bytes) {
+                Ok(count) if count < bytes.len() => break Err(ErrorKind::StorageFull.into()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        written.map(drop).map_err(|error| failed("cannot write", &self.path(name), &error))
     }
 
     fn sync(&self, name: &str) -> Result<()> {
@@ -192,9 +203,16 @@ impl<D: Disk> Storage for FileStorage<D> {
     fn truncate(&self, name: &str, len: u64) -> Result<()> {
         let path = self.writable(name)?;
         self.close(name);
-        let file = self.disk.open(name, How::Cut);
-        let cut = file.and_then(|file| file.set_len(len).and_then(|()| file.sync_all()));
-        cut.map_err(|error| failed("cannot cut", &path, &error))
+        let cut = || {
+            let kept = self.disk.read(name)?;
+            let file = self.disk.open(name, How::Anew)?;
+            file.set_len(len)?;
+            // Where a sync has failed, the cache shows bytes that the disk does not have and that no later sync would write.
+            let kept = kept.bytes().get(..usize::try_from(len).map_err(io::Error::other)?).ok_or(ErrorKind::UnexpectedEof)?;
+            Writer(&file).write_all(kept)?;
+            file.sync_all()
+        };
+        cut().map_err(|error| failed("cannot cut", &path, &error))
     }
 
     fn remove(&self, name: &str) -> Result<()> {

@@ -1,0 +1,286 @@
+//! The history of one seed.
+
+use vecino_engine::{Code, Error, journal, plan::Plan, state::State};
+use vecino_server::storage::FileStorage;
+
+use super::{
+    Tally,
+    commands::Commands,
+    compare,
+    disk::{End, SimDisk, Weather},
+    plant::Plant,
+    process::Process,
+};
+use crate::{
+    oracle::{Oracle, Outcome},
+    rng::Rng,
+};
+
+/// What may be found after a crash.
+struct Moment {
+    state: State,
+    oracle: Oracle,
+}
+
+struct World<'a> {
+    rng: Rng,
+    commands: Commands,
+    disk: SimDisk,
+    process: Option<Process>,
+    /// The acknowledged state, and those after each record that was submitted since and may or may not be in the log.
+    possible: Vec<Moment>,
+    plant: Option<Plant>,
+    tally: Tally,
+    story: Option<&'a mut Vec<String>>,
+}
+
+/// Runs the history of a seed until it has had so many crashes, and tells it if there is a place for it.
+pub(super) fn run(seed: u64, crashes: u64, plant: Option<Plant>, story: Option<&mut Vec<String>>) -> Result<Tally, String> {
+    let mut rng = Rng::new(seed);
+    let disk = SimDisk::new(rng.bits(), plant);
+    let mut world = World {
+        commands: Commands::new(Rng::new(rng.bits())),
+        rng,
+        process: None,
+        possible: vec![Moment { state: State::default(), oracle: Oracle::default() }],
+        disk,
+        plant,
+        tally: Tally { seeds: 1, ..Tally::default() },
+        story,
+    };
+    world.open()?;
+    while world.tally.crashes < crashes {
+        world.life()?;
+        world.open()?;
+    }
+    Ok(world.tally)
+}
+
+impl World<'_> {
+    fn tell(&mut self, what: impl FnOnce(&Self) -> String) {
+        if self.story.is_some() {
+            let what = what(self);
+            self.story.as_mut().into_iter().for_each(|story| story.push(what.clone()));
+        }
+    }
+
+    /// One life of a process, from opening to its end.
+    fn life(&mut self) -> Result<(), String> {
+        if self.rng.once_in(3) {
+            let errors = self.rng.once_in(2).then(|| 20 + self.rng.below(100));
+            self.disk.set_weather(Weather { errors, short_writes: Some(12) });
+        }
+        if self.rng.once_in(10) {
+            let room = self.rng.below(4_000);
+            self.disk.set_room(Some(room));
+        }
+        let calls = self.rng.below(60);
+        self.disk.stop_after(calls);
+        for _ in 0..1 + self.rng.below(12) {
+            if self.disk.stopped() {
+                break;
+            }
+            match self.rng.below(12) {
+                0 | 1 => self.checkpoint()?,
+                2 => self.second_process()?,
+                _ => self.write()?,
+            }
+        }
+        if !self.disk.stopped() && self.rng.once_in(4) && self.close()? {
+            return Ok(());
+        }
+        self.crash();
+        Ok(())
+    }
+
+    fn process(&mut self) -> Result<&mut Process, String> {
+        self.process.as_mut().ok_or_else(|| "there is no process".to_owned())
+    }
+
+    /// A group of commands: those that are not refused go into the log as one step.
+    fn write(&mut self) -> Result<(), String> {
+        let mut records = Vec::new();
+        for _ in 0..1 + self.rng.below(3) {
+            let Some(last) = self.possible.last() else { break };
+            let (mut oracle, mut state) = (last.oracle.clone(), last.state.clone());
+            let command = self.commands.next(&oracle);
+            let (expected, planned) = (oracle.apply(&command), state.plan(command.clone()));
+            match (expected, planned) {
+                (Outcome::Refused, Err(_)) | (Outcome::Nothing, Ok(Plan { record: None, .. })) => {}
+                (Outcome::Done, Ok(Plan { record: Some(record), .. })) => {
+                    state.apply(state.seq() + 1, record.clone());
+                    records.push(record);
+                    self.possible.push(Moment { state, oracle });
+                }
+                (expected, planned) => return Err(format!("{command:?} is {expected:?} for the model, here {planned:?}")),
+            }
+        }
+        let after = self.possible.last().map(|moment| moment.state.clone()).unwrap_or_default();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let (before, early) = (self.possible[0].state.seq(), self.plant == Some(Plant::ApplyBeforeAppend));
+        let process = self.process()?;
+        if early {
+            process.state = after.clone();
+        }
+        let written = process.commit(&records, &after);
+        let (seen, failed) = (process.state.seq(), process.failure().is_some());
+        self.tell(|_| format!("write {} records after {before}: {:?}", records.len(), written.as_ref().map_err(|e| &e.detail)));
+        match written {
+            Ok(first) if first == before + 1 => {
+                self.tally.acknowledged += records.len() as u64;
+                self.possible.drain(..self.possible.len() - 1);
+                Ok(())
+            }
+            Ok(first) => Err(format!("record {} got the sequence {first}", before + 1)),
+            Err(error) => self.not_written(&error, records.len(), seen == before, failed),
+        }
+    }
+
+    /// After a write that failed: nothing of it is seen, and either it is known that it is not in the log, or nothing more is
+    /// written until the next opening.
+    fn not_written(&mut self, error: &Error, records: usize, unseen: bool, failed: bool) -> Result<(), String> {
+        self.tally.unacknowledged += records as u64;
+        if !unseen {
+            return Err(format!("a write that failed ({error}) can be seen"));
+        }
+        if self.disk.stopped() {
+            return Ok(());
+        }
+        self.tally.failed_calls += 1;
+        if !failed {
+            self.possible.truncate(1);
+            return Ok(());
+        }
+        self.crash();
+        self.open()
+    }
+
+    fn checkpoint(&mut self) -> Result<(), String> {
+        let seq = self.possible[0].state.seq();
+        let made = self.process()?.checkpoint();
+        self.tell(|_| format!("checkpoint at {seq}: {:?}", made.as_ref().map_err(|e| &e.detail)));
+        match made {
+            Ok(done) if done.seq == seq => self.tally.checkpoints += 1,
+            Ok(done) => return Err(format!("a checkpoint at {} instead of {seq}", done.seq)),
+            Err(_) if self.disk.stopped() => {}
+            Err(_) => {
+                self.tally.failed_calls += 1;
+                if self.process()?.failure().is_some() {
+                    self.crash();
+                    self.open()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Another process can neither take nor read the folder.
+    fn second_process(&mut self) -> Result<(), String> {
+        let other = self.disk.another_process();
+        for opened in [FileStorage::own(other.clone()), FileStorage::share(other)] {
+            match opened {
+                Err(error) if error.code == Code::Locked => {}
+                other => return Err(format!("a second process got {:?}", other.map(drop))),
+            }
+        }
+        Ok(())
+    }
+
+    /// An orderly end; whether it came to it.
+    fn close(&mut self) -> Result<bool, String> {
+        let Some(process) = self.process.take() else { return Ok(false) };
+        let closed = process.close();
+        self.tell(|_| format!("close: {:?}", closed.as_ref().map_err(|e| &e.detail)));
+        if closed.is_err() {
+            return Ok(false);
+        }
+        self.disk = self.disk.end(if self.rng.once_in(2) { End::Kill } else { End::PowerCut });
+        self.check(false)?;
+        Ok(true)
+    }
+
+    fn crash(&mut self) {
+        let end = if self.rng.once_in(4) { End::Kill } else { End::PowerCut };
+        self.disk = self.disk.end(end);
+        self.process = None;
+        self.tell(|world| format!("{end:?}; left are {:?}", world.disk.files()));
+        self.tally.crashes += 1;
+        self.tally.power_cuts += u64::from(end == End::PowerCut);
+    }
+
+    /// Opens the folder, possibly with crashes on the way, and compares.
+    fn open(&mut self) -> Result<(), String> {
+        if self.rng.once_in(4) {
+            self.check(true)?;
+        }
+        if self.rng.once_in(4) {
+            self.rot()?;
+        }
+        while self.rng.once_in(3) {
+            let calls = self.rng.below(20);
+            self.disk.stop_after(calls);
+            let opened = Process::open(self.disk.clone());
+            let stopped = self.disk.stopped();
+            self.tell(|_| format!("open, to be stopped after {calls} calls: {:?}", opened.as_ref().map(|(_, found)| found)));
+            drop(opened);
+            self.crash();
+            self.tally.in_recovery += u64::from(stopped);
+        }
+        let (process, recovery) =
+            Process::open(self.disk.clone()).map_err(|error| format!("the folder cannot be opened: {error:?}"))?;
+        self.tally.torn_tails += u64::from(recovery.torn_bytes > 0);
+        self.tell(|_| format!("open at {}: {recovery:?}", process.state.seq()));
+        let found = self.moment(&process.state)?;
+        // What was found is seen, so it must stay.
+        self.possible.drain(..found);
+        self.possible.truncate(1);
+        compare::same(&process.state, &self.possible[0].oracle)?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Which of the possible moments a state is.
+    fn moment(&self, state: &State) -> Result<usize, String> {
+        let (first, seq) = (self.possible[0].state.seq(), state.seq());
+        if seq < first {
+            return Err(format!("record {first} was acknowledged; after the crash the last one is {seq}"));
+        }
+        let found = (seq - first) as usize;
+        let Some(moment) = self.possible.get(found) else {
+            return Err(format!("record {seq} is there, and was never submitted"));
+        };
+        if compare::bytes(state)? != compare::bytes(&moment.state)? {
+            let what = compare::same(state, &moment.oracle).err().unwrap_or_else(|| "bytes that no query shows".to_owned());
+            return Err(format!("the state at record {seq} is another one: {what}"));
+        }
+        Ok(found)
+    }
+
+    /// A check finds nothing, or after a crash a torn tail.
+    fn check(&self, torn: bool) -> Result<(), String> {
+        let storage = FileStorage::share(self.disk.clone()).map_err(|error| format!("{error:?}"))?;
+        let found = journal::check(&storage).map_err(|error| format!("the folder cannot be checked: {error:?}"))?;
+        let may_be = |error: &Error| torn && error.detail.contains("never acknowledged");
+        match found.into_iter().filter_map(|file| file.problem).find(|problem| !may_be(problem)) {
+            Some(problem) => Err(format!("the check finds {problem:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// A copy with a flipped bit is refused, or shows what there was.
+    fn rot(&mut self) -> Result<(), String> {
+        let copy = self.disk.copy();
+        let Some(place) = copy.rot() else { return Ok(()) };
+        self.tally.rotted += 1;
+        match Process::open(copy) {
+            Ok((process, _)) => self.moment(&process.state).map(drop).map_err(|what| format!("a flipped bit in {place}: {what}")),
+            Err(error) if matches!(error.code, Code::Damaged | Code::UnsupportedVersion) => {
+                self.tally.rot_found += 1;
+                Ok(())
+            }
+            Err(error) => Err(format!("a flipped bit in {place}: {error:?}")),
+        }
+    }
+}
