@@ -5,7 +5,7 @@
 //! | bytes | segment header |
 //! |---|---|
 //! | 8 | `VECINOLG` |
-//! | 4 | format version, 1 |
+//! | 4 | format version, 2 |
 //! | 4 | chain: checksum of the last frame of the segment before, 0 in the first |
 //! | 8 | sequence of the first record |
 //! | 4 | 0 |
@@ -16,18 +16,19 @@
 //! | 4 | length of the payload |
 //! | 4 | checksum of the payload, continued from the chain (the checksum of the frame before, or of the segment header) |
 //! | 8 | sequence of the first record in it |
-//! | 4 | checksum of the 16 bytes before |
+//! | 4 | how many of the records before it were not yet synced when it was written |
+//! | 4 | checksum of the 20 bytes before |
 //! | n | payload: records, each a length of 4 bytes and postcard bytes; then one byte `0xFF` |
 //!
 //! The last byte is never zero, nor is the length, so that neither end of a frame looks like a hole (below).
 //!
-//! One frame is one `append`, and it is acknowledged as a whole. So only the *last* frame can be torn by a crash, and
-//! [`read_segment`] can tell a torn tail from damage:
+//! One frame is one `append`, and is there as a whole or not at all. A frame that was synced is there for ever; so only frames
+//! after the last sync can be torn by a crash, and [`read_segment`] can tell a torn tail from damage:
 //!
 //! - bytes that end before the frame does, or a frame with a hole (a 512-byte sector of the file in which all that belongs to the
-//!   frame is zero: a page that never reached the disk), at the end of the last segment: **torn**. Nobody was told that it was
-//!   stored; it is cut.
-//! - anything else that does not fit (a wrong checksum, a sequence out of order, a frame after a bad one): **damage**. It is
+//!   frame is zero: a page that never reached the disk), in the last segment, when no frame behind it says that it was synced:
+//!   **torn**. Nobody was told that it is on the disk; it is cut, with all behind it.
+//! - anything else that does not fit (a wrong checksum, a sequence out of order, a bad frame that was synced): **damage**. It is
 //!   an error that names the offset; nothing is cut.
 
 use crate::{
@@ -37,14 +38,16 @@ use crate::{
 };
 
 /// Version of the log format.
-pub const LOG_VERSION: u32 = 1;
+pub const LOG_VERSION: u32 = 2;
 /// Bytes of a segment header.
 pub const SEGMENT_HEADER: usize = 32;
 /// Bytes of a frame header.
-pub const FRAME_HEADER: usize = 20;
+pub const FRAME_HEADER: usize = 24;
 /// Bytes that a disk writes as one.
 const SECTOR: usize = 512;
 const MAGIC: &[u8; 8] = b"VECINOLG";
+/// Bytes of a payload, at most.
+const MAX_PAYLOAD: usize = u32::MAX as usize;
 /// Last byte of a payload.
 const END: u8 = 0xFF;
 
@@ -74,32 +77,105 @@ pub fn after_header(header: &[u8; SEGMENT_HEADER], position: Position) -> Positi
     Position { chain: u32_at(header, 28), ..position }
 }
 
-/// Encodes records as one frame at `position`; returns its bytes and the position after it.
-///
-/// # Errors
-/// [`Code::LimitExceeded`] when the records are too large.
-pub fn encode_frame(position: Position, records: &[&Record]) -> Result<(Vec<u8>, Position)> {
-    let mut frame = vec![0; FRAME_HEADER];
-    for record in records {
-        let start = frame.len();
-        frame.extend_from_slice(&[0; 4]);
-        frame = postcard::to_extend(record, frame).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
-        let length = frame.len() - start - 4;
-        if length > MAX_RECORD_BYTES {
-            return Err(Error::limit("bytes of one record in the log", MAX_RECORD_BYTES, length));
+/// A frame in the making. It is used again and again, so that its memory is.
+#[derive(Clone, Debug, Default)]
+pub struct Frame {
+    bytes: Vec<u8>,
+    records: u32,
+}
+
+impl Frame {
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// [`Code::LimitExceeded`] when the record is too large, or the frame with it; the frame is as before then.
+    pub fn push(&mut self, record: &Record) -> Result<()> {
+        if self.bytes.is_empty() {
+            self.bytes.resize(FRAME_HEADER, 0);
         }
-        frame[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        let encoded = postcard::serialize_with_flavor(record, Tail(&mut self.bytes));
+        let result = encoded.map_err(|error| Error::new(Code::Storage, error.to_string())).and_then(|()| {
+            let (length, whole) = (self.bytes.len() - start - 4, self.bytes.len() - FRAME_HEADER + 1);
+            if length > MAX_RECORD_BYTES {
+                return Err(Error::limit("bytes of one record in the log", MAX_RECORD_BYTES, length));
+            }
+            if whole > MAX_PAYLOAD {
+                return Err(Error::limit("bytes of one frame in the log", MAX_PAYLOAD, whole));
+            }
+            Ok(length as u32)
+        });
+        match result {
+            Ok(length) => {
+                self.bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
+                self.records += 1;
+                Ok(())
+            }
+            Err(error) => {
+                self.bytes.truncate(start);
+                Err(error)
+            }
+        }
     }
-    frame.push(END);
-    let length = frame.len() - FRAME_HEADER;
-    let length = u32::try_from(length).map_err(|_| Error::limit("bytes of one frame in the log", u32::MAX as usize, length))?;
-    let sum = crc32c::crc32c_append(position.chain, &frame[FRAME_HEADER..]);
-    frame[..4].copy_from_slice(&length.to_le_bytes());
-    frame[4..8].copy_from_slice(&sum.to_le_bytes());
-    frame[8..16].copy_from_slice(&position.next_seq.to_le_bytes());
-    let header_sum = crc32c::crc32c(&frame[..16]);
-    frame[16..20].copy_from_slice(&header_sum.to_le_bytes());
-    Ok((frame, Position { next_seq: position.next_seq + records.len() as u64, chain: sum }))
+
+    /// Records in it.
+    pub fn records(&self) -> u32 {
+        self.records
+    }
+
+    /// Bytes that it will have in the log, at most.
+    pub fn len(&self) -> usize {
+        self.bytes.len().max(FRAME_HEADER) + 1
+    }
+
+    /// Whether there is no record in it.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Takes all records out.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.records = 0;
+    }
+
+    /// The bytes for the log at `position`, where the last `unsynced` records before it are not yet synced, and the position
+    /// behind it. The frame must have a record; it is cleared before it is used again.
+    pub fn seal(&mut self, position: Position, unsynced: u32) -> (&[u8], Position) {
+        self.bytes.resize(self.bytes.len().max(FRAME_HEADER), 0);
+        self.bytes.push(END);
+        let (header, payload) = self.bytes.split_at_mut(FRAME_HEADER);
+        let sum = crc32c::crc32c_append(position.chain, payload);
+        header[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+        header[4..8].copy_from_slice(&sum.to_le_bytes());
+        header[8..16].copy_from_slice(&position.next_seq.to_le_bytes());
+        header[16..20].copy_from_slice(&unsynced.to_le_bytes());
+        let header_sum = crc32c::crc32c(&header[..20]);
+        header[20..].copy_from_slice(&header_sum.to_le_bytes());
+        (&self.bytes, Position { next_seq: position.next_seq + u64::from(self.records), chain: sum })
+    }
+}
+
+/// Appends what postcard makes to bytes.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// What a segment holds.
@@ -168,8 +244,8 @@ fn read_frame(
     let rest = &bytes[offset..];
     let at = offset as u64;
     let Some(header) = rest.first_chunk::<FRAME_HEADER>() else { return Ok(None) };
-    if u32_at(header, 16) != crc32c::crc32c(&header[..16]) {
-        if has_hole(offset, header) && no_frame_after(rest, position) {
+    if u32_at(header, 20) != crc32c::crc32c(&header[..20]) {
+        if has_hole(offset, header) && !was_synced(rest, position) {
             return Ok(None);
         }
         return Err(Error::damaged(name, at, "the checksum of a frame header is wrong"));
@@ -182,7 +258,7 @@ fn read_frame(
     let end = offset + FRAME_HEADER + length;
     let found = crc32c::crc32c_append(position.chain, payload);
     if found != sum {
-        if end == bytes.len() && has_hole(offset, &rest[..FRAME_HEADER + length]) {
+        if has_hole(offset, &rest[..FRAME_HEADER + length]) && !was_synced(&rest[FRAME_HEADER + length..], position) {
             return Ok(None);
         }
         return Err(Error::damaged(name, at, "the checksum of a frame is wrong").numbers(sum, found));
@@ -214,11 +290,12 @@ fn has_hole(offset: usize, frame: &[u8]) -> bool {
     std::iter::once(head).chain(rest.chunks(SECTOR)).any(|part| part.iter().all(|byte| *byte == 0))
 }
 
-/// Whether no frame header that could follow `position` stands in `rest`.
-fn no_frame_after(rest: &[u8], position: Position) -> bool {
-    !rest
-        .windows(FRAME_HEADER)
-        .any(|header| u64_at(header, 8) > position.next_seq && u32_at(header, 16) == crc32c::crc32c(&header[..16]))
+/// Whether some frame header in `rest` says that the record at `position` was synced when that frame was written.
+fn was_synced(rest: &[u8], position: Position) -> bool {
+    rest.windows(FRAME_HEADER).any(|header| {
+        let synced = u64_at(header, 8).saturating_sub(u64::from(u32_at(header, 16)));
+        synced > position.next_seq && u32_at(header, 20) == crc32c::crc32c(&header[..20])
+    })
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -242,6 +319,15 @@ mod tests {
         Record::LibraryDeleted { library: Id::new(id).unwrap() }
     }
 
+    /// Appends a frame; the position behind it.
+    fn append(bytes: &mut Vec<u8>, position: Position, records: &[Record], unsynced: u32) -> Position {
+        let mut frame = Frame::default();
+        records.iter().for_each(|record| frame.push(record).unwrap());
+        let (sealed, next) = frame.seal(position, unsynced);
+        bytes.extend_from_slice(sealed);
+        next
+    }
+
     /// A segment of frames with these many records each.
     fn segment(frames: &[usize]) -> (Vec<u8>, Vec<(u64, Record)>, Vec<usize>) {
         let header = segment_header(START);
@@ -250,11 +336,9 @@ mod tests {
         for count in frames {
             let batch: Vec<Record> =
                 (0..*count as u64).map(|n| deletion(&"library".repeat(1 + (position.next_seq + n) as usize % 30))).collect();
-            let (frame, next) = encode_frame(position, &batch.iter().collect::<Vec<_>>()).unwrap();
-            records.extend((position.next_seq..).zip(batch));
-            bytes.extend(frame);
+            position = append(&mut bytes, position, &batch, 0);
+            records.extend((position.next_seq - *count as u64..).zip(batch));
             ends.push(bytes.len());
-            position = next;
         }
         (bytes, records, ends)
     }
@@ -265,6 +349,19 @@ mod tests {
         let found = read_segment("log", &bytes, None).unwrap();
         assert_eq!(found.records, records);
         assert_eq!((found.valid_len, found.torn, found.end.next_seq), (bytes.len() as u64, 0, 7));
+    }
+
+    #[test]
+    fn a_frame_is_used_again() {
+        let mut frame = Frame::default();
+        assert!(frame.is_empty());
+        frame.push(&deletion("a")).unwrap();
+        let length = frame.len();
+        let first = frame.seal(START, 0).0.to_vec();
+        assert_eq!((first.len(), frame.records()), (length, 1));
+        frame.clear();
+        frame.push(&deletion("a")).unwrap();
+        assert_eq!(frame.seal(START, 0).0, first);
     }
 
     #[test]
@@ -317,10 +414,23 @@ mod tests {
         // The same hole with another frame behind it was acknowledged: damage.
         let mut longer = with_holes(&sectors[3..4]);
         let end = read_segment("log", &bytes, None).unwrap().end;
-        longer.extend(encode_frame(end, &[&deletion("after")]).unwrap().0);
+        append(&mut longer, end, &[deletion("after")], 0);
         assert_eq!(read_segment("log", &longer, None).unwrap_err().code, Code::Damaged);
-        let mut longer = holed;
-        longer.extend(encode_frame(end, &[&deletion("after")]).unwrap().0);
+        let mut longer = holed.clone();
+        append(&mut longer, end, &[deletion("after")], 0);
+        assert_eq!(read_segment("log", &longer, None).unwrap_err().code, Code::Damaged);
+        // And one behind it that was written before the hole's frame was synced changes nothing.
+        for unsynced in [200, 204] {
+            for mut longer in [holed.clone(), with_holes(&sectors[3..4])] {
+                append(&mut longer, end, &[deletion("after")], unsynced);
+                let found = read_segment("log", &longer, None).unwrap();
+                assert_eq!((found.records.len(), found.valid_len), (4, last as u64));
+            }
+        }
+        // Without a hole it is damage, synced or not.
+        let mut longer = bytes.clone();
+        longer[last + 100] ^= 1;
+        append(&mut longer, end, &[deletion("after")], 200);
         assert_eq!(read_segment("log", &longer, None).unwrap_err().code, Code::Damaged);
     }
 

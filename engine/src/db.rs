@@ -2,9 +2,11 @@
 //! two parts behind its locks.
 
 use crate::{
+    checkpoint::{Checkpointed, Checkpoints},
+    codec::Frame,
     command::Command,
     error::{Code, Error, Result},
-    journal::{Checkpointed, Journal, Recovery},
+    journal::{Journal, Opened, Recovery},
     plan::{Plan, library_not_found},
     pool::Pool,
     query::{Answer, Query},
@@ -18,6 +20,8 @@ use crate::{
 pub struct Database<S> {
     state: State,
     journal: Journal<S>,
+    checkpoints: Checkpoints,
+    frame: Frame,
 }
 
 /// What a write did.
@@ -37,8 +41,13 @@ impl<S: Storage> Database<S> {
     /// # Errors
     /// As [`Journal::open`].
     pub fn open(storage: S) -> Result<(Self, Recovery)> {
-        let (journal, state, recovery) = Journal::open(storage)?;
-        Ok((Self { state, journal }, recovery))
+        let Opened { journal, checkpoints, state, recovery } = Journal::open(storage)?;
+        Ok((Self { state, journal, checkpoints, frame: Frame::default() }, recovery))
+    }
+
+    /// As [`Journal::set_segment_bytes`].
+    pub fn set_segment_bytes(&mut self, bytes: u64) {
+        self.journal.set_segment_bytes(bytes);
     }
 
     /// What is in it.
@@ -46,14 +55,16 @@ impl<S: Storage> Database<S> {
         &self.state
     }
 
-    /// Plans, appends, applies. Durable when it returns.
+    /// Plans, appends, syncs, applies. Durable when it returns.
     ///
     /// # Errors
-    /// Those of [`State::plan`] and of [`Journal::append`]; nothing has changed then.
+    /// Those of [`State::plan`], [`Journal::append`] and [`Journal::sync`]; nothing has changed then.
     pub fn execute(&mut self, command: Command) -> Result<Written> {
         let Plan { record, skipped, affected } = self.state.plan(command)?;
         if let Some(record) = record {
-            let seq = self.journal.append(&[&record])?;
+            self.frame.push(&record)?;
+            let seq = self.journal.append(&mut self.frame)?;
+            self.journal.sync()?;
             self.state.apply(seq, record);
         }
         Ok(Written { seq: self.state.seq(), skipped, affected })
@@ -70,9 +81,12 @@ impl<S: Storage> Database<S> {
     /// Writes snapshots of what has changed, and shortens the log.
     ///
     /// # Errors
-    /// As [`Journal::checkpoint`].
+    /// As [`Journal::cut`] and [`Checkpoints::write`].
     pub fn checkpoint(&mut self) -> Result<Checkpointed> {
-        self.journal.checkpoint(&self.state)
+        let cut = self.journal.cut()?;
+        let done = self.checkpoints.write(self.journal.storage(), &self.state)?;
+        self.journal.forget(&cut);
+        Ok(done)
     }
 
     /// The bytes of the whole state: the snapshots of all libraries in the order of their ids. Equal states have equal bytes.

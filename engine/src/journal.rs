@@ -1,41 +1,37 @@
-//! The log and the snapshots in a [`Storage`]: what is where, and how a state is brought back.
+//! The log in a [`Storage`], and how a state is brought back from it and from the snapshots.
 //!
 //! | file | what |
 //! |---|---|
-//! | `CHECKPOINT` | which snapshots together are the state at which sequence |
+//! | `CHECKPOINT` | which snapshots together are the state at which sequence, see [`checkpoint`](crate::checkpoint) |
 //! | `CLOSED` | where the log ends, while no process has it open after an orderly end |
 //! | `<first sequence>.log` | a segment of the log, see [`codec`] |
-//! | `<sequence>-<number>.vecino` | a snapshot of one library, see [`snapshot`] |
+//! | `<sequence>-<number>.vecino` | a snapshot of one library, see [`snapshot`](crate::snapshot) |
 //!
-//! A checkpoint writes the snapshots of the libraries that changed, then `CHECKPOINT` (the step that makes it count), then
-//! begins a new segment and removes what nobody names any more. A crash between any two steps leaves the old or the new
-//! checkpoint and all of the log behind it.
+//! A segment that is full is synced before the next one begins, so only the last one can hold what a crash takes back.
+//!
+//! What a storage refuses, and what becomes of the journal then:
+//!
+//! | failure | the journal |
+//! |---|---|
+//! | no room to append, or to begin a segment | cuts back what was half written and is as before; the next append tries anew |
+//! | any other failure to append, to cut back or to begin a segment | refuses to write until it is opened anew |
+//! | a sync that failed | the same: what the disk then holds cannot be known, and a later sync that works would not tell |
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
-    codec::{self, Position},
+    checkpoint::{self, CHECKPOINT, Checkpoints},
+    codec::{self, Frame, Position, SEGMENT_HEADER},
     error::{Code, Error, Result},
-    model::Id,
-    record::Record,
     snapshot,
     state::State,
     storage::Storage,
 };
 
-const CHECKPOINT: &str = "CHECKPOINT";
 const CLOSED: &str = "CLOSED";
-const CHECKPOINT_MAGIC: &[u8; 8] = b"VECINOCP";
-const CHECKPOINT_VERSION: u32 = 1;
 
-/// What the file `CHECKPOINT` says: after its mark, version and checksum, as postcard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Checkpoint {
-    /// Sequence of the last record that the snapshots hold.
-    seq: u64,
-    /// The snapshot of each library: its id, the sequence of the last record in it, its file.
-    snapshots: Vec<(Id, u64, String)>,
-}
+/// Bytes of a segment, unless a single frame has more.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// The log as it is written. One journal owns its storage.
 #[derive(Debug)]
@@ -45,8 +41,13 @@ pub struct Journal<S> {
     segment: String,
     /// Bytes of the segment.
     len: u64,
-    checkpoint: Checkpoint,
-    /// After a failed write nothing is known of the end of the log, so nothing more is written.
+    /// Bytes at which a segment is full.
+    segment_bytes: u64,
+    /// Bytes of all segments.
+    log_bytes: u64,
+    /// Records appended since the last sync.
+    unsynced: u32,
+    /// What makes further writing unsafe.
     failed: Option<Error>,
 }
 
@@ -61,13 +62,26 @@ pub struct Recovery {
     pub torn_bytes: u64,
 }
 
-/// What a checkpoint did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Checkpointed {
-    /// Sequence of the last record that the snapshots hold.
+/// What opening gives: the log to write on, what is known of the snapshots, the state, and how it was found.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// The log.
+    pub journal: Journal<S>,
+    /// The snapshots.
+    pub checkpoints: Checkpoints,
+    /// The state after the last record.
+    pub state: State,
+    /// What was found.
+    pub recovery: Recovery,
+}
+
+/// A place in the log between two segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Sequence of the last record before it.
     pub seq: u64,
-    /// Snapshots written; libraries that had not changed kept theirs.
-    pub written: usize,
+    /// Bytes of the segments before it.
+    log_bytes: u64,
 }
 
 impl<S: Storage> Journal<S> {
@@ -75,10 +89,9 @@ impl<S: Storage> Journal<S> {
     ///
     /// # Errors
     /// [`Code::Damaged`] with the file and the offset, [`Code::UnsupportedVersion`], [`Code::Storage`]. Nothing is changed then.
-    pub fn open(storage: S) -> Result<(Self, State, Recovery)> {
+    pub fn open(storage: S) -> Result<Opened<S>> {
         let names = storage.list()?;
-        let loaded = load(&storage, &names)?;
-        let Loaded { checkpoint, state, tail, recovery, closed } = loaded;
+        let Loaded { checkpoints, state, tail, recovery, log_bytes, closed } = load(&storage, &names)?;
         let (position, segment, len) = match tail {
             Some(tail) => {
                 // What is shown from now on must last, also what a killed process had not synced.
@@ -87,79 +100,117 @@ impl<S: Storage> Journal<S> {
                 }
                 (tail.end, tail.name, tail.len)
             }
-            None => begin(&storage, Position { next_seq: checkpoint.seq + 1, chain: 0 })?,
+            None => begin(&storage, Position { next_seq: checkpoints.seq() + 1, chain: 0 })?,
         };
         // From here on the log may grow.
         storage.remove(CLOSED)?;
-        let mut journal = Self { storage, position, segment, len, checkpoint, failed: None };
-        journal.remove_unnamed(&names)?;
-        Ok((journal, state, recovery))
+        checkpoints.remove_unneeded(&storage, &names)?;
+        let segment_bytes = SEGMENT_BYTES;
+        let journal = Self { storage, position, segment, len, segment_bytes, log_bytes, unsynced: 0, failed: None };
+        Ok(Opened { journal, checkpoints, state, recovery })
     }
 
-    /// Writes records as one step: all are durable when it returns, with consecutive sequences from the one returned.
+    /// The storage.
+    pub fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// Begins a new segment when one has this many bytes, instead of [`SEGMENT_BYTES`].
+    pub fn set_segment_bytes(&mut self, bytes: u64) {
+        self.segment_bytes = bytes;
+    }
+
+    /// Sequence of the next record.
+    pub fn next_seq(&self) -> u64 {
+        self.position.next_seq
+    }
+
+    /// Records that were appended but not yet synced: a power cut may take them back.
+    pub fn unsynced(&self) -> u32 {
+        self.unsynced
+    }
+
+    /// Writes a frame, which must not be empty, and takes its records out of it. They have consecutive sequences from the one
+    /// returned. They outlive the process now, and the power after [`Journal::sync`].
     ///
     /// # Errors
-    /// [`Code::LimitExceeded`] for a record that is too large: nothing is written. [`Code::Storage`]: it is not known what
-    /// reached the disk, and from then on the journal refuses every write until it is opened anew.
-    pub fn append(&mut self, records: &[&Record]) -> Result<u64> {
+    /// [`Code::StorageFull`] and [`Code::Storage`] as the table at the head of the [module](self) says. The frame is then no
+    /// part of the log; only if the log cannot be written any more it may be there when it is opened anew.
+    pub fn append(&mut self, frame: &mut Frame) -> Result<u64> {
+        let appended = self.append_frame(frame);
+        frame.clear();
+        appended
+    }
+
+    fn append_frame(&mut self, frame: &mut Frame) -> Result<u64> {
         self.usable()?;
+        if self.len > SEGMENT_HEADER as u64 && self.len + frame.len() as u64 > self.segment_bytes {
+            self.begin_segment()?;
+        }
+        let records = frame.records();
+        let (bytes, next) = frame.seal(self.position, self.unsynced);
+        if let Err(error) = self.storage.append(&self.segment, bytes) {
+            if error.code == Code::StorageFull {
+                let cut = self.storage.truncate(&self.segment, self.len);
+                if self.poison(cut).is_ok() {
+                    // Cutting a file makes the rest of it last.
+                    self.unsynced = 0;
+                }
+                return Err(error);
+            }
+            return self.poison(Err(error));
+        }
         let first = self.position.next_seq;
-        let (frame, next) = codec::encode_frame(self.position, records)?;
-        let appended = self.storage.append(&self.segment, &frame).and_then(|()| self.storage.sync(&self.segment));
-        self.poison(appended)?;
         self.position = next;
-        self.len += frame.len() as u64;
+        self.len += bytes.len() as u64;
+        self.log_bytes += bytes.len() as u64;
+        self.unsynced = self.unsynced.saturating_add(records);
         Ok(first)
     }
 
-    /// Bytes of log since the last checkpoint, or since the start.
-    pub fn log_bytes(&self) -> u64 {
-        self.len
-    }
-
-    /// Writes snapshots of what has changed and begins a new log segment. `state` is the state after the last record appended.
+    /// Makes all that was appended last.
     ///
     /// # Errors
-    /// [`Code::Storage`]. The old checkpoint counts then, or the new one; either way nothing is lost.
-    pub fn checkpoint(&mut self, state: &State) -> Result<Checkpointed> {
+    /// [`Code::Storage`]: from then on the journal refuses to write.
+    pub fn sync(&mut self) -> Result<()> {
         self.usable()?;
-        let seq = self.position.next_seq - 1;
-        if seq == self.checkpoint.seq {
-            return Ok(Checkpointed { seq, written: 0 });
+        if self.unsynced > 0 {
+            let synced = self.storage.sync(&self.segment);
+            self.poison(synced)?;
+            self.unsynced = 0;
         }
-        let mut snapshots = Vec::new();
-        let mut written = 0;
-        for (number, library) in state.libraries().enumerate() {
-            let id = library.info().id.clone();
-            let kept = self.checkpoint.snapshots.iter().find(|(known, at, _)| *known == id && *at == library.seq());
-            let file = match kept {
-                Some((_, _, file)) => file.clone(),
-                None => {
-                    let file = format!("{seq:020}-{number:06}.vecino");
-                    self.storage.write(&file, &mut |out| snapshot::write(library, out))?;
-                    written += 1;
-                    file
-                }
-            };
-            snapshots.push((id, library.seq(), file));
+        Ok(())
+    }
+
+    /// Bytes of log since the last checkpoint.
+    pub fn log_bytes(&self) -> u64 {
+        self.log_bytes
+    }
+
+    /// Makes all that was appended last, and lets what follows begin a new segment. With snapshots of the state at the cut, the
+    /// segments before it are not needed any more: see [`Checkpoints::write`], and [`Journal::forget`] after it.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn cut(&mut self) -> Result<Cut> {
+        self.sync()?;
+        if self.len > SEGMENT_HEADER as u64 {
+            self.begin_segment()?;
         }
-        let checkpoint = Checkpoint { seq, snapshots };
-        let bytes = encode_checkpoint(&checkpoint)?;
-        self.storage.write(CHECKPOINT, &mut |out| out.write_all(&bytes))?;
-        self.checkpoint = checkpoint;
-        let begun = begin(&self.storage, self.position);
-        (self.position, self.segment, self.len) = self.poison(begun)?;
-        let names = self.storage.list()?;
-        self.remove_unnamed(&names)?;
-        Ok(Checkpointed { seq, written })
+        Ok(Cut { seq: self.position.next_seq - 1, log_bytes: self.log_bytes })
+    }
+
+    /// Counts the bytes of log no longer that a checkpoint has made needless.
+    pub fn forget(&mut self, cut: &Cut) {
+        self.log_bytes = self.log_bytes.saturating_sub(cut.log_bytes);
     }
 
     /// Closes the log in order: notes where it ends, so that the next opening can tell if it was cut short since.
     ///
     /// # Errors
     /// [`Code::Storage`].
-    pub fn close(self) -> Result<S> {
-        self.usable()?;
+    pub fn close(mut self) -> Result<S> {
+        self.sync()?;
         let bytes = closing_note(self.position);
         self.storage.write(CLOSED, &mut |out| out.write_all(&bytes))?;
         Ok(self.storage)
@@ -175,11 +226,28 @@ impl<S: Storage> Journal<S> {
         self.failed.as_ref()
     }
 
+    fn begin_segment(&mut self) -> Result<()> {
+        self.sync()?;
+        match begin(&self.storage, self.position) {
+            Ok(begun) => {
+                (self.position, self.segment, self.len) = begun;
+                Ok(())
+            }
+            Err(error) if error.code == Code::StorageFull => {
+                // If it is there after all, the log must not go on in the old one.
+                let removed = self.storage.remove(&segment_name(self.position));
+                let _ = self.poison(removed);
+                Err(error)
+            }
+            Err(error) => self.poison(Err(error)),
+        }
+    }
+
     fn usable(&self) -> Result<()> {
         match &self.failed {
             None => Ok(()),
             Some(error) => Err(Error::new(
-                error.code,
+                Code::Storage,
                 format!("an earlier write failed ({}); writing goes on after a restart, reading goes on now", error.detail),
             )),
         }
@@ -191,18 +259,6 @@ impl<S: Storage> Journal<S> {
         }
         result
     }
-
-    /// Removes segments and snapshots that no checkpoint needs.
-    fn remove_unnamed(&mut self, names: &[String]) -> Result<()> {
-        for name in names {
-            let snapshot = name.ends_with(".vecino") && !self.checkpoint.snapshots.iter().any(|(_, _, file)| file == name);
-            let segment = name.ends_with(".log") && *name < self.segment && self.checkpoint.seq + 1 >= first_seq(&self.segment);
-            if snapshot || segment {
-                self.storage.remove(name)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 struct Tail {
@@ -212,59 +268,54 @@ struct Tail {
 }
 
 struct Loaded {
-    checkpoint: Checkpoint,
+    checkpoints: Checkpoints,
     state: State,
     tail: Option<Tail>,
     recovery: Recovery,
+    log_bytes: u64,
     /// Whether the log was closed in order.
     closed: bool,
 }
 
 /// Reads everything, changes nothing.
 fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
-    let checkpoint = match storage.read(CHECKPOINT)? {
-        Some(blob) => decode_checkpoint(blob.bytes())?,
-        None => Checkpoint::default(),
-    };
-    let mut libraries = Vec::with_capacity(checkpoint.snapshots.len());
-    for (id, _, file) in &checkpoint.snapshots {
-        let missing = || Error::new(Code::Damaged, format!("the snapshot {file} of the library '{id}' is missing")).field(file);
-        let library = snapshot::open(file, &storage.read(file)?.ok_or_else(missing)?)?;
-        if library.info().id != *id {
-            return Err(Error::damaged(file, 0, format!("it holds the library '{}' instead of '{id}'", library.info().id)));
-        }
-        libraries.push(library);
-    }
+    let (checkpoints, libraries) = Checkpoints::load(storage)?;
+    let seq = checkpoints.seq();
     let mut recovery = Recovery { snapshots: libraries.len(), ..Recovery::default() };
-    let mut state = State::new(libraries, checkpoint.seq);
+    let mut state = State::new(libraries, seq);
     let mut tail: Option<Tail> = None;
-    for (name, last) in segments(names) {
-        let Some(blob) = storage.read(&name)? else { continue };
+    let mut log_bytes = 0;
+    for (name, last) in checkpoint::needed(&segments(names), seq) {
+        let Some(blob) = storage.read(name)? else { continue };
         let start = tail.as_ref().map(|tail| tail.end);
-        let segment = codec::read_segment(&name, blob.bytes(), start)?;
-        if tail.is_none() && first_seq(&name) > checkpoint.seq + 1 {
-            let detail = format!("the log begins after record {}; what lies between is missing", checkpoint.seq);
-            return Err(Error::damaged(&name, 16, detail).numbers(checkpoint.seq + 1, first_seq(&name)));
+        let segment = codec::read_segment(name, blob.bytes(), start)?;
+        if tail.is_none() && first_seq(name) > seq + 1 {
+            let detail = format!("the log begins after record {seq}; what lies between is missing");
+            return Err(Error::damaged(name, 16, detail).numbers(seq + 1, first_seq(name)));
         }
         if segment.torn > 0 && !last {
-            return Err(Error::damaged(
-                &name,
-                segment.valid_len,
-                "a frame is incomplete, and the log goes on in another segment",
-            ));
+            let detail = "a frame is incomplete, and the log goes on in another segment";
+            return Err(Error::damaged(name, segment.valid_len, detail));
         }
         recovery.torn_bytes = segment.torn;
-        for (seq, record) in segment.records {
-            if seq > checkpoint.seq {
-                state.apply(seq, record);
+        log_bytes += segment.valid_len;
+        for (at, record) in segment.records {
+            if at > seq {
+                state.apply(at, record);
                 recovery.replayed += 1;
             }
         }
-        tail = Some(Tail { name, len: segment.valid_len, end: segment.end });
+        tail = Some(Tail { name: name.clone(), len: segment.valid_len, end: segment.end });
     }
+    let closed = check_end(storage, seq, tail.as_ref())?;
+    Ok(Loaded { checkpoints, state, tail, recovery, log_bytes, closed })
+}
+
+/// Refuses a log that does not end where it may: where it was closed, and not before the checkpoint. Whether it was closed.
+fn check_end<S: Storage>(storage: &S, seq: u64, tail: Option<&Tail>) -> Result<bool> {
     let note = storage.read(CLOSED)?;
     let closed = note.is_some();
-    match (note, &tail) {
+    match (note, tail) {
         (Some(note), Some(tail)) if note.bytes() != closing_note(tail.end) => {
             let detail = "the log was closed in order, but it does not end where it ended then: it was cut short";
             return Err(Error::damaged(&tail.name, tail.len, detail));
@@ -274,67 +325,45 @@ fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
         }
         _ => {}
     }
-    match &tail {
-        Some(tail) if tail.end.next_seq <= checkpoint.seq => {
-            let detail =
-                format!("the log ends with record {}, but the checkpoint holds record {}", tail.end.next_seq - 1, checkpoint.seq);
-            Err(Error::damaged(&tail.name, tail.len, detail).numbers(checkpoint.seq, tail.end.next_seq - 1))
+    match tail {
+        Some(tail) if tail.end.next_seq <= seq => {
+            let detail = format!("the log ends with record {}, but the checkpoint holds record {seq}", tail.end.next_seq - 1);
+            Err(Error::damaged(&tail.name, tail.len, detail).numbers(seq, tail.end.next_seq - 1))
         }
-        None if checkpoint.seq > 0 => {
+        None if seq > 0 => {
             Err(Error::new(Code::Damaged, "the folder has a checkpoint, but its log is missing").field(CHECKPOINT))
         }
-        _ => Ok(Loaded { checkpoint, state, tail, recovery, closed }),
+        _ => Ok(closed),
     }
 }
 
 /// Begins a segment at `position`: where it goes on, the segment's name and its length.
 fn begin<S: Storage>(storage: &S, position: Position) -> Result<(Position, String, u64)> {
-    let name = format!("{:020}.log", position.next_seq);
+    let name = segment_name(position);
     let header = codec::segment_header(position);
     storage.write(&name, &mut |out| out.write_all(&header))?;
     Ok((codec::after_header(&header, position), name, header.len() as u64))
 }
 
-/// The segments in order; the last one is marked.
-fn segments(names: &[String]) -> Vec<(String, bool)> {
-    let mut segments: Vec<String> = names.iter().filter(|name| name.ends_with(".log")).cloned().collect();
-    segments.sort_unstable();
-    let count = segments.len();
-    segments.into_iter().enumerate().map(|(number, name)| (name, number + 1 == count)).collect()
+fn segment_name(position: Position) -> String {
+    format!("{:020}.log", position.next_seq)
 }
 
-fn first_seq(segment: &str) -> u64 {
+/// The segments in order.
+pub(crate) fn segments(names: &[String]) -> Vec<String> {
+    let mut segments: Vec<String> = names.iter().filter(|name| name.ends_with(".log")).cloned().collect();
+    segments.sort_unstable();
+    segments
+}
+
+/// Sequence of the first record of a segment.
+pub(crate) fn first_seq(segment: &str) -> u64 {
     segment.trim_end_matches(".log").parse().unwrap_or(u64::MAX)
 }
 
 /// The content of `CLOSED` for a log that ends at `position`.
 fn closing_note(position: Position) -> Vec<u8> {
     format!("the log ends before record {} with checksum {:08x}\n", position.next_seq, position.chain).into_bytes()
-}
-
-fn encode_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let body = postcard::to_allocvec(checkpoint).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
-    let mut bytes = CHECKPOINT_MAGIC.to_vec();
-    bytes.extend_from_slice(&CHECKPOINT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-    bytes.extend_from_slice(&body);
-    Ok(bytes)
-}
-
-fn decode_checkpoint(bytes: &[u8]) -> Result<Checkpoint> {
-    let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    let (Some(version), Some(sum), Some(CHECKPOINT_MAGIC)) = (word(8), word(12), bytes.first_chunk()) else {
-        return Err(Error::damaged(CHECKPOINT, 0, "it does not begin with the mark of a Vecino checkpoint"));
-    };
-    if version != CHECKPOINT_VERSION {
-        let detail = format!("{CHECKPOINT} has format {version}; this build reads format {CHECKPOINT_VERSION}");
-        return Err(Error::new(Code::UnsupportedVersion, detail).numbers(CHECKPOINT_VERSION, version));
-    }
-    let body = &bytes[16..];
-    if crc32c::crc32c(body) != sum {
-        return Err(Error::damaged(CHECKPOINT, 12, "its checksum is wrong").numbers(sum, crc32c::crc32c(body)));
-    }
-    postcard::from_bytes(body).map_err(|error| Error::damaged(CHECKPOINT, 16, error))
 }
 
 /// What [`check`] found in one file.
@@ -358,13 +387,13 @@ pub fn check<S: Storage>(storage: &S) -> Result<Vec<Checked>> {
     let mut names = storage.list()?;
     names.sort_unstable();
     let mut found = Vec::new();
-    let last = segments(&names).pop().map(|(name, _)| name);
+    let last = segments(&names).pop();
     let mut end = None;
     for name in &names {
         let Some(blob) = storage.read(name)? else { continue };
         let bytes = blob.bytes();
         let result = if name == CHECKPOINT {
-            decode_checkpoint(bytes).map(|checkpoint| checkpoint.snapshots.len())
+            checkpoint::snapshots(bytes)
         } else if name.ends_with(".vecino") {
             snapshot::open(name, &blob).map(|library| library.chunk_count())
         } else if name.ends_with(".log") {

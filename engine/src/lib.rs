@@ -8,6 +8,7 @@
 //! [`filter`] to an [`index`] over [`vectors`]. [`db::Database`] puts the parts together for a single owner.
 
 pub mod blob;
+pub mod checkpoint;
 pub mod codec;
 pub mod codes;
 pub mod command;

@@ -13,9 +13,11 @@ use std::{
 
 use vecino_engine::{
     Code, Error, Result,
+    checkpoint::{Checkpointed, Checkpoints},
+    codec::Frame,
     command::Command,
     db::Written,
-    journal::{Checkpointed, Journal, Recovery},
+    journal::{Journal, Opened, Recovery},
     plan::Plan,
     state::State,
 };
@@ -27,6 +29,7 @@ pub struct Store {
     state: RwLock<State>,
     /// `None` after [`Store::close`].
     journal: Mutex<Option<Journal<FileStorage>>>,
+    checkpoints: Mutex<Checkpoints>,
     /// Bytes of log that are worth a checkpoint, 0 for never.
     checkpoint_every: u64,
     /// Bytes of log at which the next checkpoint is due.
@@ -46,9 +49,10 @@ impl Store {
     /// # Errors
     /// As [`Journal::open`].
     pub fn open(storage: FileStorage, checkpoint_every: u64) -> Result<(Self, Recovery)> {
-        let (journal, state, recovery) = Journal::open(storage)?;
+        let Opened { journal, checkpoints, state, recovery } = Journal::open(storage)?;
         let store = Self {
             state: RwLock::new(state),
+            checkpoints: Mutex::new(checkpoints),
             checkpoint_every,
             checkpoint_at: AtomicU64::new(checkpoint_every),
             log_bytes: AtomicU64::new(journal.log_bytes()),
@@ -77,7 +81,10 @@ impl Store {
         let Some(record) = record else {
             return self.read(|state| Ok(seen(state, Written { seq: last, skipped, affected })));
         };
-        let seq = journal.append(&[&record])?;
+        let mut frame = Frame::default();
+        frame.push(&record)?;
+        let seq = journal.append(&mut frame)?;
+        journal.sync()?;
         self.log_bytes.store(journal.log_bytes(), Ordering::Relaxed);
         let mut state = self.state.write().map_err(broken)?;
         state.apply(seq, record);
@@ -87,11 +94,15 @@ impl Store {
     /// Writes snapshots of what has changed and shortens the log. Reads go on, writes wait.
     ///
     /// # Errors
-    /// As [`Journal::checkpoint`].
+    /// As [`Journal::cut`] and [`Checkpoints::write`].
     pub fn checkpoint(&self) -> Result<Checkpointed> {
         let mut journal = self.journal()?;
         let journal = journal.as_mut().ok_or_else(closed)?;
-        let result = journal.checkpoint(&*self.state()?);
+        let result = journal.cut().and_then(|cut| {
+            let done = self.checkpoints.lock().map_err(broken)?.write(journal.storage(), &*self.state()?)?;
+            journal.forget(&cut);
+            Ok(done)
+        });
         let bytes = journal.log_bytes();
         self.log_bytes.store(bytes, Ordering::Relaxed);
         // After a failure, not every write shall try again.

@@ -13,13 +13,8 @@ pub mod split;
 use std::time::Duration;
 
 use vecino_engine::{
-    Error, Result,
-    host::Host,
-    journal::{Checkpointed, Recovery},
-    library::Library,
-    model::Timestamp,
-    plan::library_not_found,
-    state::State,
+    Error, Result, checkpoint::Checkpointed, host::Host, journal::Recovery, library::Library, model::Timestamp,
+    plan::library_not_found, state::State,
 };
 
 use self::split::SplitOptions;

@@ -2,7 +2,9 @@
 
 use vecino_engine::{
     Error, Result,
-    journal::{Checkpointed, Journal, Recovery},
+    checkpoint::{Checkpointed, Checkpoints},
+    codec::Frame,
+    journal::{Journal, Opened, Recovery},
     record::Record,
     state::State,
 };
@@ -14,25 +16,32 @@ use super::disk::SimDisk;
 #[derive(Debug)]
 pub(super) struct Process {
     journal: Journal<FileStorage<SimDisk>>,
+    checkpoints: Checkpoints,
     /// What readers see.
     pub(super) state: State,
 }
 
 impl Process {
     pub(super) fn open(disk: SimDisk) -> Result<(Self, Recovery)> {
-        let (journal, state, recovery) = Journal::open(FileStorage::own(disk)?)?;
-        Ok((Self { journal, state }, recovery))
+        let Opened { journal, checkpoints, state, recovery } = Journal::open(FileStorage::own(disk)?)?;
+        Ok((Self { journal, checkpoints, state }, recovery))
     }
 
     /// Writes records as one step, then shows the state after them.
     pub(super) fn commit(&mut self, records: &[Record], after: &State) -> Result<u64> {
-        let first = self.journal.append(&records.iter().collect::<Vec<_>>())?;
+        let mut frame = Frame::default();
+        records.iter().try_for_each(|record| frame.push(record))?;
+        let first = self.journal.append(&mut frame)?;
+        self.journal.sync()?;
         self.state = after.clone();
         Ok(first)
     }
 
     pub(super) fn checkpoint(&mut self) -> Result<Checkpointed> {
-        self.journal.checkpoint(&self.state)
+        let cut = self.journal.cut()?;
+        let done = self.checkpoints.write(self.journal.storage(), &self.state)?;
+        self.journal.forget(&cut);
+        Ok(done)
     }
 
     pub(super) fn close(self) -> Result<()> {

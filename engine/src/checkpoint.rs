@@ -1,0 +1,220 @@
+//! Checkpoints: snapshots of all libraries at one sequence, which make the log before it needless.
+//!
+//! The snapshots of the libraries that changed are written, then `CHECKPOINT` (the step that makes them count), then what nobody
+//! names any more is removed. A crash between any two steps leaves the old or the new checkpoint and all of the log behind it.
+//!
+//! All of that needs the state at a cut of the log, and not the log itself: it can be appended to in the meantime.
+
+use std::{collections::BTreeMap, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Code, Error, Result},
+    journal::{first_seq, segments},
+    library::Library,
+    model::Id,
+    snapshot,
+    state::State,
+    storage::Storage,
+};
+
+/// The file that says which snapshots count.
+pub(crate) const CHECKPOINT: &str = "CHECKPOINT";
+const MAGIC: &[u8; 8] = b"VECINOCP";
+const VERSION: u32 = 1;
+
+/// Bytes of a chunk in a snapshot beside its vector, as long as nothing better is known.
+const CHUNK_BYTES: u64 = 256;
+
+/// What the file `CHECKPOINT` says: after its mark, version and checksum, as postcard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Checkpoint {
+    /// Sequence of the last record that the snapshots hold.
+    seq: u64,
+    /// The snapshot of each library: its id, the sequence of the last record in it, its file.
+    snapshots: Vec<(Id, u64, String)>,
+}
+
+/// What a checkpoint did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checkpointed {
+    /// Sequence of the last record that the snapshots hold.
+    pub seq: u64,
+    /// Snapshots written; libraries that had not changed kept theirs.
+    pub written: usize,
+}
+
+/// What is known of the last checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoints {
+    last: Checkpoint,
+    sizes: BTreeMap<Id, Size>,
+}
+
+/// A library when its snapshot was written.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    bytes: u64,
+    chunks: usize,
+}
+
+impl Checkpoints {
+    /// Reads the last checkpoint with its libraries.
+    pub(crate) fn load<S: Storage>(storage: &S) -> Result<(Self, Vec<Library>)> {
+        let last = match storage.read(CHECKPOINT)? {
+            Some(blob) => decode(blob.bytes())?,
+            None => Checkpoint::default(),
+        };
+        let mut libraries = Vec::with_capacity(last.snapshots.len());
+        let mut sizes = BTreeMap::new();
+        for (id, _, file) in &last.snapshots {
+            let missing =
+                || Error::new(Code::Damaged, format!("the snapshot {file} of the library '{id}' is missing")).field(file);
+            let blob = storage.read(file)?.ok_or_else(missing)?;
+            let library = snapshot::open(file, &blob)?;
+            if library.info().id != *id {
+                return Err(Error::damaged(file, 0, format!("it holds the library '{}' instead of '{id}'", library.info().id)));
+            }
+            sizes.insert(id.clone(), Size { bytes: blob.bytes().len() as u64, chunks: library.chunk_count() });
+            libraries.push(library);
+        }
+        Ok((Self { last, sizes }, libraries))
+    }
+
+    /// Sequence of the last record that the snapshots hold.
+    pub fn seq(&self) -> u64 {
+        self.last.seq
+    }
+
+    /// Bytes of all snapshots.
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.sizes.values().map(|size| size.bytes).sum()
+    }
+
+    /// About how many bytes the snapshots of a later state would have. Cost: O(libraries).
+    pub fn live_bytes(&self, state: &State) -> u64 {
+        let of = |library: &Library| {
+            let chunks = library.chunk_count() as u64;
+            match self.sizes.get(&library.info().id).filter(|size| size.chunks > 0) {
+                Some(size) => (u128::from(size.bytes) * u128::from(chunks) / size.chunks as u128) as u64,
+                None => chunks * (4 * library.vectors().dimension() as u64 + CHUNK_BYTES),
+            }
+        };
+        state.libraries().map(of).sum()
+    }
+
+    /// Writes snapshots of what has changed, and removes what is not needed any more. `state` is the state where the log was
+    /// [cut](crate::journal::Journal::cut).
+    ///
+    /// # Errors
+    /// [`Code::StorageFull`], [`Code::Storage`]. The old checkpoint counts then, or the new one; either way nothing is lost.
+    pub fn write<S: Storage>(&mut self, storage: &S, state: &State) -> Result<Checkpointed> {
+        let seq = state.seq();
+        if seq == self.last.seq {
+            return Ok(Checkpointed { seq, written: 0 });
+        }
+        let mut snapshots = Vec::new();
+        let mut sizes = BTreeMap::new();
+        let mut written = 0;
+        for (number, library) in state.libraries().enumerate() {
+            let id = &library.info().id;
+            let kept = self.last.snapshots.iter().find(|(known, at, _)| known == id && *at == library.seq());
+            let (file, size) = match kept.zip(self.sizes.get(id)) {
+                Some(((_, _, file), size)) => (file.clone(), *size),
+                None => {
+                    let file = format!("{seq:020}-{number:06}.vecino");
+                    let bytes = write_snapshot(storage, &file, library)?;
+                    written += 1;
+                    (file, Size { bytes, chunks: library.chunk_count() })
+                }
+            };
+            snapshots.push((id.clone(), library.seq(), file));
+            sizes.insert(id.clone(), size);
+        }
+        let last = Checkpoint { seq, snapshots };
+        let bytes = encode(&last)?;
+        storage.write(CHECKPOINT, &mut |out| out.write_all(&bytes))?;
+        *self = Self { last, sizes };
+        self.remove_unneeded(storage, &storage.list()?)?;
+        Ok(Checkpointed { seq, written })
+    }
+
+    /// Removes the segments and snapshots among `names` that no checkpoint needs, the oldest first.
+    pub(crate) fn remove_unneeded<S: Storage>(&self, storage: &S, names: &[String]) -> Result<()> {
+        let segments = segments(names);
+        let needed = needed(&segments, self.last.seq).count();
+        let old_segments = segments.iter().take(segments.len() - needed);
+        let named = |name: &String| self.last.snapshots.iter().any(|(_, _, file)| file == name);
+        let old_snapshots = names.iter().filter(|name| name.ends_with(".vecino") && !named(name));
+        old_segments.chain(old_snapshots).try_for_each(|name| storage.remove(name))
+    }
+}
+
+/// The segments that are needed after a checkpoint at `seq`; the last one is marked. Of the others, a crash may leave some.
+pub(crate) fn needed(segments: &[String], seq: u64) -> impl Iterator<Item = (&String, bool)> {
+    let first = segments.iter().rposition(|name| first_seq(name) <= seq + 1).unwrap_or(0);
+    segments.iter().enumerate().skip(first).map(|(number, name)| (name, number + 1 == segments.len()))
+}
+
+/// The bytes written.
+fn write_snapshot<S: Storage>(storage: &S, file: &str, library: &Library) -> Result<u64> {
+    let mut bytes = 0;
+    storage.write(file, &mut |out| {
+        let mut out = Counted { out, bytes: 0 };
+        snapshot::write(library, &mut out)?;
+        bytes = out.bytes;
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
+struct Counted<'a> {
+    out: &'a mut dyn io::Write,
+    bytes: u64,
+}
+
+impl io::Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// How many snapshots the content of `CHECKPOINT` names.
+///
+/// # Errors
+/// [`Code::Damaged`], [`Code::UnsupportedVersion`].
+pub(crate) fn snapshots(bytes: &[u8]) -> Result<usize> {
+    decode(bytes).map(|checkpoint| checkpoint.snapshots.len())
+}
+
+fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let body = postcard::to_allocvec(checkpoint).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+fn decode(bytes: &[u8]) -> Result<Checkpoint> {
+    let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let (Some(version), Some(sum), Some(MAGIC)) = (word(8), word(12), bytes.first_chunk()) else {
+        return Err(Error::damaged(CHECKPOINT, 0, "it does not begin with the mark of a Vecino checkpoint"));
+    };
+    if version != VERSION {
+        let detail = format!("{CHECKPOINT} has format {version}; this build reads format {VERSION}");
+        return Err(Error::new(Code::UnsupportedVersion, detail).numbers(VERSION, version));
+    }
+    let body = &bytes[16..];
+    if crc32c::crc32c(body) != sum {
+        return Err(Error::damaged(CHECKPOINT, 12, "its checksum is wrong").numbers(sum, crc32c::crc32c(body)));
+    }
+    postcard::from_bytes(body).map_err(|error| Error::damaged(CHECKPOINT, 16, error))
+}
