@@ -1,13 +1,17 @@
 //! What was acknowledged is there after a crash, and the answers are the same to the last bit.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use vecino_engine::db::Database;
 use vecino_server::storage::FileStorage;
+use vecino_tests::crash;
 
-use crate::api::{Server, copy, files, with_words};
+use crate::{
+    api::{Server, copy, files, with_words},
+    program::PROGRAM,
+};
 
 const QUESTIONS: [&str; 4] = ["a young dog", "how to drive", "something sweet to eat", "number of the batch"];
 
@@ -57,6 +61,24 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
     assert!(files(folder.path()).contains_key("CLOSED"));
     let server = Server::start(folder.path());
     assert!((server.contents(), answers(&server)) == before);
+}
+
+/// The short form of `cargo xtask crash`.
+#[test]
+fn kills_under_several_writers_lose_nothing() {
+    let folder = tempdir().unwrap();
+    let options = crash::Options {
+        program: PROGRAM.clone(),
+        folder: folder.path().to_owned(),
+        time: Duration::from_secs(20),
+        every: Duration::from_millis(200),
+        probability: 0.3,
+        writers: 6,
+        seed: 1,
+    };
+    let tally = crash::run(&options, |_| {}).unwrap_or_else(|what| panic!("{what}"));
+    println!("{tally}");
+    assert!(tally.kills >= 8 && tally.acknowledged > 100 && tally.open_happened + tally.open_lost > 0, "{tally}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 /// The program, built in the profile of this test.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let test = env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).unwrap().to_owned();
     let release = folder.ends_with("release");

@@ -1,6 +1,7 @@
 //! The test kit: stand-ins for the world outside the engine, and a naive model to compare it with.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod crash;
 pub mod oracle;
 pub mod rng;
 pub mod sim;

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `wasm`, `sim`, `docker-test`.
+//! The project's own commands: `cargo xtask demo`, `test`, `wasm`, `sim`, `crash`, `docker-test`.
 //!
 //! They need Rust (with rustup), Node.js with npm, and Chromium for the browser tests. Everything else comes from the
 //! lock files. One file per noun; `setup.rs` says what must be installed.
@@ -51,6 +51,8 @@ enum Command {
     DockerTest(docker::Options),
     /// Runs random histories on a simulated disk that loses what was not synced; `--help` names the arguments.
     Sim(tests_program::Options),
+    /// Kills a real server again and again while clients write to it; `--help` names the arguments.
+    Crash(tests_program::Options),
     /// Runs one wasm test file; cargo calls it as the runner of the wasm target.
     #[command(hide = true)]
     WasmTestRunner {
@@ -77,6 +79,11 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Wasm(options) => wasm::run(&Checkout::find()?, &options)?,
         Command::DockerTest(options) => docker::run(&Checkout::find()?, &options)?,
         Command::Sim(options) => tests_program::run(&Checkout::find()?, "sim", &options)?,
+        Command::Crash(options) => {
+            let checkout = Checkout::find()?;
+            process::run(checkout.cargo().args(["build", "--locked", "--release", "--package=vecino-server", "--bin=vecino"]))?;
+            tests_program::run(&checkout, "crash", &options)?;
+        }
         Command::WasmTestRunner { arguments } => {
             let program = OsString::from("wasm-bindgen-test-runner");
             wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))?;
