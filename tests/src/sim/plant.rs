@@ -47,8 +47,8 @@ pub(super) fn forgive(segment: &mut [u8]) {
         let Some(payload) = segment.get(at + FRAME_HEADER..end) else { return };
         chain = crc32c::crc32c_append(chain, payload);
         segment[at + 4..at + 8].copy_from_slice(&chain.to_le_bytes());
-        let header = crc32c::crc32c(&segment[at..at + 16]);
-        segment[at + 16..at + 20].copy_from_slice(&header.to_le_bytes());
+        let header = crc32c::crc32c(&segment[at..at + FRAME_HEADER - 4]);
+        segment[at + FRAME_HEADER - 4..at + FRAME_HEADER].copy_from_slice(&header.to_le_bytes());
         at = end;
     }
 }

@@ -9,7 +9,7 @@ use super::{
     compare,
     disk::{End, SimDisk, Weather},
     plant::Plant,
-    process::Process,
+    process::{Durability, Process},
 };
 use crate::{
     oracle::{Oracle, Outcome},
@@ -27,8 +27,12 @@ struct World<'a> {
     commands: Commands,
     disk: SimDisk,
     process: Option<Process>,
-    /// The acknowledged state, and those after each record that was submitted since and may or may not be in the log.
+    /// The synced state, and those after each record that was submitted since and may or may not be in the log.
     possible: Vec<Moment>,
+    /// Which of them was acknowledged last, and so outlives the process: that is what readers see.
+    logged: usize,
+    /// Whether the page cache was lost since the folder was open.
+    power_lost: bool,
     plant: Option<Plant>,
     tally: Tally,
     story: Option<&'a mut Vec<String>>,
@@ -43,6 +47,8 @@ pub(super) fn run(seed: u64, crashes: u64, plant: Option<Plant>, story: Option<&
         rng,
         process: None,
         possible: vec![Moment { state: State::default(), oracle: Oracle::default() }],
+        logged: 0,
+        power_lost: false,
         disk,
         plant,
         tally: Tally { seeds: 1, ..Tally::default() },
@@ -74,10 +80,11 @@ impl World<'_> {
             let room = self.rng.below(4_000);
             self.disk.set_room(Some(room));
         }
-        let calls = self.rng.below(60);
+        let (calls, segment_bytes) = (self.rng.below(60), 300 + self.rng.below(3_000) as u64);
+        self.process()?.set_segment_bytes(segment_bytes);
         self.disk.stop_after(calls);
         for _ in 0..1 + self.rng.below(12) {
-            if self.disk.stopped() {
+            if self.disk.stopped() || self.process()?.failure().is_some() {
                 break;
             }
             match self.rng.below(12) {
@@ -99,6 +106,7 @@ impl World<'_> {
 
     /// A group of commands: those that are not refused go into the log as one step.
     fn write(&mut self) -> Result<(), String> {
+        let before = self.possible.len();
         let mut records = Vec::new();
         for _ in 0..1 + self.rng.below(3) {
             let Some(last) = self.possible.last() else { break };
@@ -115,34 +123,43 @@ impl World<'_> {
                 (expected, planned) => return Err(format!("{command:?} is {expected:?} for the model, here {planned:?}")),
             }
         }
-        let after = self.possible.last().map(|moment| moment.state.clone()).unwrap_or_default();
-        if records.is_empty() {
+        let Some(after) = self.possible.last().filter(|_| !records.is_empty()).map(|moment| moment.state.clone()) else {
             return Ok(());
-        }
-        let (before, early) = (self.possible[0].state.seq(), self.plant == Some(Plant::ApplyBeforeAppend));
+        };
+        let (next, early) = (self.possible[before - 1].state.seq() + 1, self.plant == Some(Plant::ApplyBeforeAppend));
+        let durability = if self.rng.once_in(3) { Durability::Logged } else { Durability::Synced };
         let process = self.process()?;
         if early {
             process.state = after.clone();
         }
-        let written = process.commit(&records, &after);
-        let (seen, failed) = (process.state.seq(), process.failure().is_some());
-        self.tell(|_| format!("write {} records after {before}: {:?}", records.len(), written.as_ref().map_err(|e| &e.detail)));
+        let written = process.commit(&records, &after, durability);
+        let result = written.as_ref().map_err(|error| &error.detail);
+        self.tell(|_| format!("write {} records from {next}, {durability:?}: {result:?}", records.len()));
         match written {
-            Ok(first) if first == before + 1 => {
+            Ok(first) if first == next => {
                 self.tally.acknowledged += records.len() as u64;
-                self.possible.drain(..self.possible.len() - 1);
+                self.logged = self.possible.len() - 1;
+                if durability == Durability::Synced {
+                    self.possible.drain(..self.logged);
+                    self.logged = 0;
+                }
                 Ok(())
             }
-            Ok(first) => Err(format!("record {} got the sequence {first}", before + 1)),
-            Err(error) => self.not_written(&error, records.len(), seen == before, failed),
+            Ok(first) => Err(format!("record {next} got the sequence {first}")),
+            Err(error) => {
+                self.tally.unacknowledged += records.len() as u64;
+                self.not_written(&error, before)
+            }
         }
     }
 
     /// After a write that failed: nothing of it is seen, and either it is known that it is not in the log, or nothing more is
     /// written until the next opening.
-    fn not_written(&mut self, error: &Error, records: usize, unseen: bool, failed: bool) -> Result<(), String> {
-        self.tally.unacknowledged += records as u64;
-        if !unseen {
+    fn not_written(&mut self, error: &Error, before: usize) -> Result<(), String> {
+        let acknowledged = self.possible[self.logged].state.seq();
+        let process = self.process()?;
+        let (seen, failed) = (process.state.seq(), process.failure().is_some());
+        if seen != acknowledged {
             return Err(format!("a write that failed ({error}) can be seen"));
         }
         if self.disk.stopped() {
@@ -150,28 +167,43 @@ impl World<'_> {
         }
         self.tally.failed_calls += 1;
         if !failed {
-            self.possible.truncate(1);
+            self.possible.truncate(before);
             return Ok(());
         }
-        self.crash();
-        self.open()
+        match self.process()?.begin_checkpoint() {
+            Err(_) => Ok(()),
+            Ok(_) => Err("the journal goes on after a failure".to_owned()),
+        }
     }
 
+    /// A checkpoint; while it is written, records are.
     fn checkpoint(&mut self) -> Result<(), String> {
-        let seq = self.possible[0].state.seq();
-        let made = self.process()?.checkpoint();
-        self.tell(|_| format!("checkpoint at {seq}: {:?}", made.as_ref().map_err(|e| &e.detail)));
-        match made {
+        let mut checkpointing = match self.process()?.begin_checkpoint() {
+            Ok(checkpointing) => checkpointing,
+            Err(_) => {
+                self.tally.failed_calls += u64::from(!self.disk.stopped());
+                return Ok(());
+            }
+        };
+        // The log is synced up to where it was cut.
+        self.possible.drain(..self.logged);
+        self.logged = 0;
+        let seq = checkpointing.seq();
+        let mut meanwhile = Ok(());
+        let written = checkpointing.write(|| {
+            let usable = self.process.as_ref().is_some_and(|process| process.failure().is_none());
+            if meanwhile.is_ok() && usable && !self.disk.stopped() && self.rng.once_in(2) {
+                meanwhile = self.write();
+            }
+        });
+        meanwhile?;
+        let result = written.as_ref().map_err(|error| &error.detail);
+        self.tell(|_| format!("checkpoint at {seq}: {result:?}"));
+        self.process()?.finish_checkpoint(checkpointing, written.is_ok());
+        match written {
             Ok(done) if done.seq == seq => self.tally.checkpoints += 1,
             Ok(done) => return Err(format!("a checkpoint at {} instead of {seq}", done.seq)),
-            Err(_) if self.disk.stopped() => {}
-            Err(_) => {
-                self.tally.failed_calls += 1;
-                if self.process()?.failure().is_some() {
-                    self.crash();
-                    self.open()?;
-                }
-            }
+            Err(_) => self.tally.failed_calls += u64::from(!self.disk.stopped()),
         }
         Ok(())
     }
@@ -196,7 +228,11 @@ impl World<'_> {
         if closed.is_err() {
             return Ok(false);
         }
-        self.disk = self.disk.end(if self.rng.once_in(2) { End::Kill } else { End::PowerCut });
+        let end = if self.rng.once_in(2) { End::Kill } else { End::PowerCut };
+        self.disk = self.disk.end(end);
+        // All of the log was synced.
+        self.possible.drain(..self.logged);
+        self.logged = 0;
         self.check(false)?;
         Ok(true)
     }
@@ -205,6 +241,7 @@ impl World<'_> {
         let end = if self.rng.once_in(4) { End::Kill } else { End::PowerCut };
         self.disk = self.disk.end(end);
         self.process = None;
+        self.power_lost |= end == End::PowerCut;
         self.tell(|world| format!("{end:?}; left are {:?}", world.disk.files()));
         self.tally.crashes += 1;
         self.tally.power_cuts += u64::from(end == End::PowerCut);
@@ -236,6 +273,7 @@ impl World<'_> {
         // What was found is seen, so it must stay.
         self.possible.drain(..found);
         self.possible.truncate(1);
+        (self.logged, self.power_lost) = (0, false);
         compare::same(&process.state, &self.possible[0].oracle)?;
         self.process = Some(process);
         Ok(())
@@ -244,8 +282,9 @@ impl World<'_> {
     /// Which of the possible moments a state is.
     fn moment(&self, state: &State) -> Result<usize, String> {
         let (first, seq) = (self.possible[0].state.seq(), state.seq());
-        if seq < first {
-            return Err(format!("record {first} was acknowledged; after the crash the last one is {seq}"));
+        let least = if self.power_lost { first } else { self.possible[self.logged].state.seq() };
+        if seq < least {
+            return Err(format!("record {least} was acknowledged; after the crash the last one is {seq}"));
         }
         let found = (seq - first) as usize;
         let Some(moment) = self.possible.get(found) else {
