@@ -14,7 +14,7 @@ use crate::{
     journal::{first_seq, segments},
     library::Library,
     model::Id,
-    snapshot,
+    snapshot::{self, Opened},
     state::State,
     storage::Storage,
 };
@@ -60,26 +60,28 @@ struct Size {
 }
 
 impl Checkpoints {
-    /// Reads the last checkpoint with its libraries.
-    pub(crate) fn load<S: Storage>(storage: &S) -> Result<(Self, Vec<Library>)> {
+    /// Reads the last checkpoint with its libraries, and the damage to what is made again.
+    pub(crate) fn load<S: Storage>(storage: &S) -> Result<(Self, Vec<Library>, Vec<Error>)> {
         let last = match storage.read(CHECKPOINT)? {
             Some(blob) => decode(blob.bytes())?,
             None => Checkpoint::default(),
         };
         let mut libraries = Vec::with_capacity(last.snapshots.len());
         let mut sizes = BTreeMap::new();
+        let mut repaired = Vec::new();
         for (id, _, file) in &last.snapshots {
             let missing =
                 || Error::new(Code::Damaged, format!("the snapshot {file} of the library '{id}' is missing")).field(file);
             let blob = storage.read(file)?.ok_or_else(missing)?;
-            let library = snapshot::open(file, &blob)?;
+            let Opened { library, damage } = snapshot::open(file, &blob)?;
+            repaired.extend(damage);
             if library.info().id != *id {
                 return Err(Error::damaged(file, 0, format!("it holds the library '{}' instead of '{id}'", library.info().id)));
             }
             sizes.insert(id.clone(), Size { bytes: blob.bytes().len() as u64, chunks: library.chunk_count() });
             libraries.push(library);
         }
-        Ok((Self { last, sizes }, libraries))
+        Ok((Self { last, sizes }, libraries, repaired))
     }
 
     /// Sequence of the last record that the snapshots hold.

@@ -123,6 +123,19 @@ impl Codes {
         page.residuals[at] = fit.residual;
     }
 
+    /// Writes a code as it is. `None` when its length is not that of a code.
+    pub(crate) fn set_code(&mut self, slot: u32, code: &[i8], fit: Fit) -> Option<()> {
+        if code.len() != self.stride() * LINE {
+            return None;
+        }
+        self.set(slot, &[]);
+        let (stride, at) = (self.stride(), slot as usize % PAGE_ROWS);
+        let page = self.page_mut(slot as usize / PAGE_ROWS, at + 1);
+        bytemuck::cast_slice_mut(&mut page.lines[at * stride..(at + 1) * stride]).copy_from_slice(code);
+        (page.scales[at], page.norms[at], page.residuals[at]) = (fit.scale, fit.norm, fit.residual);
+        Some(())
+    }
+
     /// A page to be changed, with at least `rows` rows. It exists, or is the next one.
     fn page_mut(&mut self, page: usize, rows: usize) -> &mut Page {
         let stride = self.stride();

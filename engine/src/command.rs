@@ -4,7 +4,7 @@
 
 use crate::{
     distance::Metric,
-    model::{EmbeddingModel, FieldType, IndexType, RawAttributes, Timestamp},
+    model::{EmbeddingModel, FieldType, IndexParams, IndexType, RawAttributes, Timestamp},
 };
 
 /// A wish to change the state.
@@ -86,6 +86,31 @@ pub enum Command {
         /// The chunks' ids.
         chunks: Vec<String>,
     },
+    /// Choose the index of a library.
+    ChooseIndex {
+        /// The library's id.
+        library: String,
+        /// What to change of it.
+        index: IndexDraft,
+        /// Whether to build it anew even if nothing about it changes.
+        rebuild: bool,
+    },
+    /// Have the index take in what has changed. Changes nothing where nothing waits.
+    CutIndex {
+        /// The library's id.
+        library: String,
+    },
+}
+
+/// The index of a library: `None` leaves as it is, or at its default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct IndexDraft {
+    /// The type.
+    pub index_type: Option<IndexType>,
+    /// How it is built, all parameters.
+    pub params: Option<IndexParams>,
+    /// The share of the true neighbours that answers shall hold, above 0 and at most 1.
+    pub target_recall: Option<f32>,
 }
 
 /// A library to be created.
@@ -100,7 +125,7 @@ pub struct LibraryDraft {
     /// The metric.
     pub metric: Metric,
     /// The index.
-    pub index_type: IndexType,
+    pub index: IndexDraft,
     /// Length of every vector, where it is known.
     pub dimension: Option<usize>,
     /// The model that will turn text into vectors, where it is known.

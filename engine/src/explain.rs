@@ -2,16 +2,23 @@
 
 use serde::Serialize;
 
-use crate::index::Found;
-
 /// How an answer came about.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Explain {
     /// The index that served the query.
     pub index: &'static str,
-    /// `exact_scan`: every chunk was compared. `filtered_exact_scan`: every chunk that passes the filter was.
+    /// `exact_scan`: every chunk was compared. `filtered_exact_scan`: every chunk that passes the filter was. `index`: by the index.
+    /// `masked_index`: by the index, leaving out what does not pass. `two_hop_index`: by the links between chunks that pass.
     pub strategy: &'static str,
+    /// The recall that was asked for.
+    pub target_recall: f32,
+    /// The recall that the library has measured for the effort that was chosen; absent for exact answers and chosen efforts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_recall: Option<f32>,
+    /// How hard the index looked: `ef`, `nprobe` or candidates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<u32>,
     /// Chunks in the library.
     pub chunks: usize,
     /// Chunks that pass the filter; all of them without one.
@@ -20,27 +27,10 @@ pub struct Explain {
     pub selectivity: f64,
     /// Vectors that were compared with the query.
     pub visited: usize,
+    /// Chunks that the index had not taken in yet, compared one by one.
+    pub unlinked: usize,
     /// Why fewer hits came back than were wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fewer_because: Option<String>,
 }
 
-impl Explain {
-    pub(crate) fn new(index: &'static str, filtered: bool, wanted: usize, chunks: usize, matching: usize, found: &Found) -> Self {
-        let fewer_because = (found.nearest.len() < wanted).then(|| match (chunks, matching, filtered) {
-            (0, ..) => "the library holds no chunks".to_owned(),
-            (_, _, true) => format!("only {matching} of {chunks} chunks pass the filter"),
-            (1, ..) => "the library holds only one chunk".to_owned(),
-            (..) => format!("the library holds only {chunks} chunks"),
-        });
-        Self {
-            index,
-            strategy: if filtered { "filtered_exact_scan" } else { "exact_scan" },
-            chunks,
-            matching,
-            selectivity: if chunks == 0 { 1.0 } else { matching as f64 / chunks as f64 },
-            visited: found.visited,
-            fewer_because,
-        }
-    }
-}

@@ -52,7 +52,7 @@ pub struct Journal<S> {
 }
 
 /// What opening found that somebody may want to know.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovery {
     /// Libraries opened from snapshots.
     pub snapshots: usize,
@@ -60,6 +60,8 @@ pub struct Recovery {
     pub replayed: usize,
     /// Bytes of a torn write that were cut off the end of the log.
     pub torn_bytes: u64,
+    /// Damage to parts of snapshots that are made again from the rest.
+    pub repaired: Vec<Error>,
 }
 
 /// What opening gives: the log to write on, what is known of the snapshots, the state, and how it was found.
@@ -279,9 +281,9 @@ struct Loaded {
 
 /// Reads everything, changes nothing.
 fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
-    let (checkpoints, libraries) = Checkpoints::load(storage)?;
+    let (checkpoints, libraries, repaired) = Checkpoints::load(storage)?;
     let seq = checkpoints.seq();
-    let mut recovery = Recovery { snapshots: libraries.len(), ..Recovery::default() };
+    let mut recovery = Recovery { snapshots: libraries.len(), repaired, ..Recovery::default() };
     let mut state = State::new(libraries, seq);
     let mut tail: Option<Tail> = None;
     let mut log_bytes = 0;
@@ -395,7 +397,7 @@ pub fn check<S: Storage>(storage: &S) -> Result<Vec<Checked>> {
         let result = if name == CHECKPOINT {
             checkpoint::snapshots(bytes)
         } else if name.ends_with(".vecino") {
-            snapshot::open(name, &blob).map(|library| library.chunk_count())
+            snapshot::open(name, &blob).and_then(snapshot::Opened::intact).map(|library| library.chunk_count())
         } else if name.ends_with(".log") {
             codec::read_segment(name, bytes, end).and_then(|segment| {
                 end = Some(segment.end);

@@ -8,6 +8,7 @@
 //! [`filter`] to an [`index`] over [`vectors`]. [`db::Database`] puts the parts together for a single owner.
 
 pub mod blob;
+pub mod calibrate;
 pub mod checkpoint;
 pub mod codec;
 pub mod codes;
@@ -20,6 +21,7 @@ pub mod explain;
 pub mod filter;
 pub mod host;
 pub mod index;
+pub mod indexing;
 pub mod journal;
 pub mod library;
 pub mod model;

@@ -13,6 +13,7 @@ use imbl::{OrdMap, Vector};
 
 use crate::{
     codes::Codes,
+    indexing::Indexing,
     model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, Fields, Id, LibraryInfo},
     record::DocumentPut,
     slots::SlotSet,
@@ -58,6 +59,7 @@ pub struct Library {
     pub(crate) texts: Texts,
     pub(crate) vectors: Vectors,
     pub(crate) codes: Codes,
+    pub(crate) indexing: Indexing,
     pub(crate) seq: u64,
 }
 
@@ -77,6 +79,7 @@ impl Library {
             texts: Texts::default(),
             vectors: Vectors::new(dimension as usize),
             codes: Codes::new(dimension as usize),
+            indexing: Indexing::default(),
             seq,
         }
     }
@@ -230,6 +233,7 @@ impl Library {
             self.vectors.set(slot, &chunk.embedding);
             self.codes.set(slot, &chunk.embedding);
             self.texts.set(slot, chunk.text);
+            self.indexing.touch(slot);
             let entry = ChunkEntry { id: chunk.id, document: place, metadata: chunk.metadata, attributes: chunk.attributes };
             put_at(&mut self.chunks, slot, entry);
         }
@@ -256,6 +260,7 @@ impl Library {
             self.texts.set(slot, "".into());
             self.vectors.clear(slot);
             self.codes.clear(slot);
+            self.indexing.touch(slot);
             Arc::make_mut(&mut self.live).remove(slot);
         }
     }

@@ -4,13 +4,14 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::{
+    calibrate::{K, Point},
     error::{Code, Error, Result},
     explain::Explain,
     filter::{Bound, Cell, Filter, Row},
-    index::{Found, Search, VectorIndex, flat::Flat},
+    index::{Found, Search, Strategy, VectorIndex, flat::Flat, join_exact},
     library::{ChunkEntry, DocumentEntry, Library},
-    model::{FieldId, FixedField, Value, limits::MAX_K},
-    plan::check_vector,
+    model::{FieldId, FixedField, Value, limits::{MAX_EFFORT, MAX_K}},
+    plan::{check_target_recall, check_vector},
     pool::Pool,
     slots::SlotSet,
     view::HitMetadataView,
@@ -27,8 +28,29 @@ pub struct Query {
     pub filter: Option<Filter>,
     /// What a hit tells beside its ids and its score.
     pub include: Include,
+    /// The share of the true nearest that the answer shall hold on average, above 0 and at most 1; 1 is exact. The library's own
+    /// target where there is none.
+    pub target_recall: Option<f32>,
+    /// How hard to look, 1 to 1,000,000, instead of what `target_recall` comes to: `ef` of HNSW, `nprobe` of IVF, candidates of LSH.
+    /// Indexes that are exact do not heed it.
+    pub effort: Option<usize>,
     /// Whether the answer explains itself.
     pub explain: bool,
+}
+
+impl Default for Query {
+    /// The ten nearest of all chunks; only the embedding is missing.
+    fn default() -> Self {
+        Self {
+            embedding: Vec::new(),
+            k: 10,
+            filter: None,
+            include: Include::default(),
+            target_recall: None,
+            effort: None,
+            explain: false,
+        }
+    }
 }
 
 /// Which parts of a chunk a hit carries.
@@ -100,8 +122,7 @@ pub struct Answer {
 impl Library {
     /// Answers a query.
     ///
-    /// Cost with the flat index: one pass over the metadata of all chunks when there is a filter, one over the vectors of those
-    /// that match.
+    /// Cost: one pass over the metadata of all chunks when there is a filter; then that of the index.
     ///
     /// # Errors
     /// What is wrong with the query: `embedding`, `k` or `filter`.
@@ -115,17 +136,8 @@ impl Library {
         let bound = query.filter.as_ref().map(|filter| filter.bind(&self.fields)).transpose()?;
         let matching = bound.as_ref().map(|bound| self.matching(bound));
         let allowed = matching.as_ref().unwrap_or(&self.live);
-        let search = Search {
-            vectors: &self.vectors,
-            codes: None,
-            metric: contract.metric,
-            query: &vector,
-            k: query.k,
-            effort: 0,
-            allowed,
-            pool,
-        };
-        let found = Flat.search(&search);
+        let looked = self.look(query, &vector, allowed, pool)?;
+        let found = &looked.found;
         let hits: Vec<Hit> = found.nearest.iter().filter_map(|(key, slot)| self.hit(*key, *slot, query.include)).collect();
         Ok(Answer {
             returned: hits.len(),
@@ -133,9 +145,57 @@ impl Library {
             exhausted: hits.len() >= allowed.len(),
             metric: contract.metric.as_str().to_owned(),
             seq: self.seq,
-            explain: query.explain.then(|| self.explain(query, allowed, &found)),
+            explain: query.explain.then(|| self.explain(query, allowed, &looked)),
             hits,
         })
+    }
+
+    /// The nearest of the allowed slots: by the index those that it knows, one by one those that it does not.
+    fn look(&self, query: &Query, vector: &[f32], allowed: &SlotSet, pool: &dyn Pool) -> Result<Looked> {
+        let serving = &*self.indexing.serving;
+        let approximate = serving.index.index_type().is_approximate();
+        let target = match query.target_recall {
+            Some(target) => check_target_recall(target).map(|()| target)?,
+            None => self.info.index.target_recall,
+        };
+        if let Some(effort) = query.effort.filter(|effort| !(1..=MAX_EFFORT).contains(effort)) {
+            let detail = format!("an effort is 1 to {MAX_EFFORT}, received {effort}");
+            return Err(Error::new(Code::InvalidValue, detail).field("effort").numbers(MAX_EFFORT, effort));
+        }
+        let search = Search {
+            vectors: &self.vectors,
+            codes: Some(&self.codes),
+            metric: self.info.contract.metric,
+            query: vector,
+            k: query.k,
+            effort: 0,
+            allowed,
+            pool,
+        };
+        let selectivity = allowed.len() as f32 / self.live.len().max(1) as f32;
+        let chosen = match (query.effort, &serving.quality) {
+            (Some(effort), _) => Some(Point { effort: effort as u32, recall: f32::NAN, visited: 0 }),
+            (None, Some(quality)) => quality.effort(target, selectivity),
+            (None, None) => Some(Point { effort: 0, recall: f32::NAN, visited: 0 }),
+        };
+        // What no effort reaches, comparing all does.
+        let Some(point) = chosen.filter(|_| target < 1.0 || query.effort.is_some() || !approximate) else {
+            return Ok(Looked { found: Flat.search(&search), target, point: None, unlinked: 0 });
+        };
+        let unlinked = &*self.indexing.unlinked;
+        let known = (!unlinked.is_empty()).then(|| allowed.without(unlinked));
+        // More results need a wider search by as many.
+        let effort = if point.effort == 0 { 0 } else { point.effort as usize + query.k.saturating_sub(K) };
+        let codes = if unlinked.is_empty() { &self.codes } else { &serving.codes };
+        let found = serving.index.get().search(&Search {
+            codes: Some(codes),
+            effort,
+            allowed: known.as_ref().unwrap_or(allowed),
+            ..search
+        });
+        let rest: Vec<u32> = if known.is_some() { allowed.intersection(unlinked).collect() } else { Vec::new() };
+        let found = if rest.is_empty() { found } else { join_exact(found, &search, &self.codes, &rest) };
+        Ok(Looked { found, target, point: approximate.then_some(Point { effort: effort as u32, ..point }), unlinked: rest.len() })
     }
 
     /// The slots that a filter lets through.
@@ -163,9 +223,39 @@ impl Library {
         })
     }
 
-    fn explain(&self, query: &Query, allowed: &SlotSet, found: &Found) -> Explain {
-        Explain::new(Flat.name(), query.filter.is_some(), query.k, self.live.len(), allowed.len(), found)
+    fn explain(&self, query: &Query, allowed: &SlotSet, looked: &Looked) -> Explain {
+        let (chunks, matching, found) = (self.live.len(), allowed.len(), &looked.found);
+        let filtered = query.filter.is_some();
+        let fewer_because = (found.nearest.len() < query.k).then(|| match (chunks, filtered) {
+            (0, _) => "the library holds no chunks".to_owned(),
+            (_, true) => format!("only {matching} of {chunks} chunks pass the filter"),
+            (1, _) => "the library holds only one chunk".to_owned(),
+            _ => format!("the library holds only {chunks} chunks"),
+        });
+        Explain {
+            index: self.indexing.serving.index.get().name(),
+            strategy: found.strategy.as_str(filtered),
+            target_recall: looked.target,
+            measured_recall: looked.point.map(|point| point.recall).filter(|recall| !recall.is_nan()),
+            effort: looked.point.map(|point| point.effort).filter(|_| found.strategy != Strategy::ExactScan),
+            chunks,
+            matching,
+            selectivity: if chunks == 0 { 1.0 } else { matching as f64 / chunks as f64 },
+            visited: found.visited,
+            unlinked: looked.unlinked,
+            fewer_because,
+        }
     }
+}
+
+/// What a search found, and how it was set up.
+struct Looked {
+    found: Found,
+    target: f32,
+    /// The effort, and the recall that was measured for it; NaN when none was.
+    point: Option<Point>,
+    /// How many allowed slots the index did not know.
+    unlinked: usize,
 }
 
 /// A chunk as filters see it: its own fields and attributes first, then those of its document.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Attributes, Chunk, Contract, Document, DocumentMetadata, Field, Id, LibraryInfo};
+use crate::model::{Attributes, Chunk, Contract, Document, DocumentMetadata, Field, Id, IndexSettings, LibraryInfo};
 
 /// One change of the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,20 @@ pub enum Record {
         /// Which chunks.
         chunks: Vec<Id>,
     },
+    /// A library is to be served by another index, or its index is to be built anew.
+    IndexChosen {
+        /// Which library.
+        library: Id,
+        /// The index from now on.
+        settings: IndexSettings,
+        /// Whether it is built anew even if nothing about it has changed.
+        rebuild: bool,
+    },
+    /// The index is to take in what has changed. Written by hosts when a library has come to rest; see [`indexing`](crate::indexing).
+    IndexCut {
+        /// Which library.
+        library: Id,
+    },
 }
 
 /// A document with all its chunks.
@@ -105,7 +119,9 @@ impl Record {
             | Self::DocumentUpdated { library, .. }
             | Self::DocumentsDeleted { library, .. }
             | Self::ChunksPut { library, .. }
-            | Self::ChunksDeleted { library, .. } => library,
+            | Self::ChunksDeleted { library, .. }
+            | Self::IndexChosen { library, .. }
+            | Self::IndexCut { library } => library,
         }
     }
 }

@@ -65,6 +65,31 @@ impl SlotSet {
         present
     }
 
+    /// The slots that are not in `other`, as a set.
+    pub fn without(&self, other: &Self) -> Self {
+        let others = other.words.iter().chain(std::iter::repeat(&0));
+        let words: Vec<u64> = self.words.iter().zip(others).map(|(word, other)| word & !other).collect();
+        Self { len: words.iter().map(|word| word.count_ones() as usize).sum(), words, full_below: 0 }
+    }
+
+    /// The slots that are in `other` too, in ascending order.
+    pub fn intersection<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
+        let words = self.words.iter().zip(&other.words).enumerate();
+        words.filter(|(_, (word, other))| *word & *other != 0).flat_map(|(at, (word, other))| bits(at, word & other))
+    }
+
+    /// Adds all slots of `other`.
+    pub fn union(&mut self, other: &Self) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        self.len = 0;
+        for (at, word) in self.words.iter_mut().enumerate() {
+            *word |= other.words.get(at).copied().unwrap_or(0);
+            self.len += word.count_ones() as usize;
+        }
+    }
+
     /// Adds the lowest slot that is not in the set, and returns it.
     pub fn insert_lowest(&mut self) -> u32 {
         while self.words.get(self.full_below) == Some(&u64::MAX) {
@@ -199,6 +224,13 @@ mod tests {
         ) {
             let (set, other) = (a.iter().copied().collect::<SlotSet>(), b.iter().copied().collect::<SlotSet>());
             prop_assert_eq!(set.is_within(&other), a.is_subset(&b));
+            let mut both = set.clone();
+            both.union(&other);
+            prop_assert_eq!(both.len(), a.union(&b).count());
+            prop_assert_eq!(both.iter().collect::<Vec<_>>(), a.union(&b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(set.without(&other).iter().collect::<Vec<_>>(), a.difference(&b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(set.without(&other).len(), a.difference(&b).count());
+            prop_assert_eq!(set.intersection(&other).collect::<Vec<_>>(), a.intersection(&b).copied().collect::<Vec<_>>());
             let dense = SlotSet::all(step * 5);
             prop_assert_eq!(set.is_within(&dense), a.iter().all(|slot| dense.contains(*slot)));
             prop_assert!(other.is_within(&other));

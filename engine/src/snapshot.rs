@@ -25,9 +25,17 @@
 //! | `META` | postcard of `Image` (below): the library, its fields, its documents and chunks by slot |
 //! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
 //! | `VECS` | the float rows of all slots, zero where a slot is free |
+//! | `CODE` | the int8 codes of all slots: the codes, each padded to 64 bytes, then scales, norms and residuals |
+//! | `STAT` | postcard of `IndexImage` (see `image`): which index it is, how far it is, and its measured recall |
+//! | `INDX` | the bytes of the index |
 //!
-//! A library is a function of the log, and its snapshot of the library: equal logs give equal bytes. A reader ignores tags that
-//! it does not know.
+//! The last three are derived from the others. Where one of them is damaged or missing, the library opens all the same, with a
+//! warning; the index is then built anew.
+//!
+//! A library is a function of the log, and its snapshot of the library: equal logs give equal bytes. A library whose index has
+//! work waiting is brought up to date first. A reader ignores tags that it does not know.
+
+mod image;
 
 use std::{io, sync::Arc};
 
@@ -37,12 +45,17 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blob::{AlignedBytes, Blob},
     error::{Code, Error, Result},
+    codes::Codes,
+    indexing::Occasion,
     library::{ChunkEntry, DocumentEntry, Library},
     model::{Attributes, ChunkMetadata, Document, Field, Id, LibraryInfo, limits::MAX_DIMENSION},
+    pool::Sequential,
     slots::SlotSet,
     texts::Texts,
     vectors::Vectors,
 };
+
+use self::image::IndexImage;
 
 /// Version of the snapshot format.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -53,6 +66,12 @@ const ALIGN: usize = 64;
 const META: [u8; 4] = *b"META";
 const TEXT: [u8; 4] = *b"TEXT";
 const VECS: [u8; 4] = *b"VECS";
+const CODE: [u8; 4] = *b"CODE";
+const STAT: [u8; 4] = *b"STAT";
+const INDX: [u8; 4] = *b"INDX";
+
+/// What can be made again from the rest.
+const DERIVED: [[u8; 4]; 3] = [CODE, STAT, INDX];
 
 /// The `META` section.
 #[derive(Serialize, Deserialize)]
@@ -95,11 +114,13 @@ impl Section<'_> {
     }
 }
 
-/// Writes the snapshot of a library.
+/// Writes the snapshot of a library. If work waits for its index, it is done first, on the calling thread: better
+/// [settle](Library::settled) the library before.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
+    let library = &library.settled(&Sequential);
     let image = Image {
         info: (*library.info).clone(),
         fields: library.fields.list().to_vec(),
@@ -112,10 +133,15 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
     let meta = postcard::to_allocvec(&image).map_err(io::Error::other)?;
     let slots = 0..library.chunks.len() as u32;
     let rows: Vec<&[u8]> = (0..library.vectors.pages()).map(|page| bytemuck::cast_slice(library.vectors.page(page))).collect();
+    let state = postcard::to_allocvec(&IndexImage::of(library)).map_err(io::Error::other)?;
+    let index = library.indexing.serving.index.to_bytes();
     let sections = [
         Section { tag: META, pieces: vec![&meta] },
         Section { tag: TEXT, pieces: slots.map(|slot| library.texts.get(slot).as_bytes()).collect() },
         Section { tag: VECS, pieces: rows },
+        Section { tag: CODE, pieces: library.codes.pieces() },
+        Section { tag: STAT, pieces: vec![&state] },
+        Section { tag: INDX, pieces: vec![&index] },
     ];
     write_sections(&sections, library.seq, out)
 }
@@ -185,7 +211,7 @@ pub fn to_bytes(library: &Library) -> Result<Vec<u8>> {
 }
 
 /// A section that was found: its tag, offset and length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The tag.
     pub tag: [u8; 4],
@@ -193,12 +219,15 @@ pub struct Found {
     pub offset: usize,
     /// Bytes.
     pub len: usize,
+    /// What is wrong with it, if it is one of those that can be made again.
+    pub damage: Option<Error>,
 }
 
 /// Verifies every checksum of a snapshot and returns the sequence and the sections. `name` stands in messages.
 ///
 /// # Errors
-/// [`Code::Damaged`] with the offset, or [`Code::UnsupportedVersion`].
+/// [`Code::Damaged`] with the offset, or [`Code::UnsupportedVersion`]; not for sections that can be made again, which carry their
+/// damage.
 pub fn verify(name: &str, bytes: &[u8]) -> Result<(u64, Vec<Found>)> {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return Err(Error::damaged(name, bytes.len() as u64, "the file ends within its header").numbers(HEADER, bytes.len()));
@@ -234,10 +263,13 @@ pub fn verify(name: &str, bytes: &[u8]) -> Result<(u64, Vec<Found>)> {
             return Err(Error::damaged(name, offset, format!("section {shown} lies outside the file")));
         };
         let found = crc32c::crc32c(content);
-        if found != sum {
-            return Err(Error::damaged(name, offset, format!("the checksum of section {shown} is wrong")).numbers(sum, found));
+        let damage = (found != sum).then(|| {
+            Error::damaged(name, offset, format!("the checksum of section {shown} is wrong")).numbers(sum, found)
+        });
+        match damage {
+            Some(damage) if !DERIVED.contains(&tag) => return Err(damage),
+            damage => sections.push(Found { tag, offset: offset as usize, len: len as usize, damage }),
         }
-        sections.push(Found { tag, offset: offset as usize, len: len as usize });
     }
     check_padding(name, bytes, HEADER + table.len(), &sections)?;
     Ok((seq, sections))
@@ -257,22 +289,30 @@ fn check_padding(name: &str, bytes: &[u8], table_end: usize, sections: &[Found])
     Ok(())
 }
 
-/// Opens a snapshot in place. Cost: one pass over the bytes for the checksums, and the decoding of the metadata.
+/// A library from a snapshot.
+#[derive(Debug)]
+pub struct Opened {
+    /// The library.
+    pub library: Library,
+    /// Damage to what can be made again, and was or will be.
+    pub damage: Vec<Error>,
+}
+
+/// Opens a snapshot in place. Cost: one pass over the bytes for the checksums, the decoding of the metadata and of the index, and
+/// a copy of the codes.
 ///
 /// # Errors
 /// As [`verify`]; also [`Code::Damaged`] when the contents contradict themselves.
-pub fn open(name: &str, blob: &Blob) -> Result<Library> {
+pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
     let (seq, sections) = verify(name, blob.bytes())?;
     let section = |tag: [u8; 4]| {
-        let shown = String::from_utf8_lossy(&tag).into_owned();
-        sections
-            .iter()
-            .find(|found| found.tag == tag)
-            .copied()
-            .ok_or_else(|| Error::damaged(name, HEADER as u64, format!("section {shown} is missing")))
+        let missing =
+            || Error::damaged(name, HEADER as u64, format!("section {} is missing", String::from_utf8_lossy(&tag)));
+        let found = sections.iter().find(|found| found.tag == tag).ok_or_else(missing)?;
+        found.damage.clone().map_or(Ok(found), Err)
     };
     let (meta, text, vecs) = (section(META)?, section(TEXT)?, section(VECS)?);
-    let wrong = |found: Found, why: &str| Error::damaged(name, found.offset as u64, why);
+    let wrong = |found: &Found, why: &str| Error::damaged(name, found.offset as u64, why);
     let image: Image = postcard::from_bytes(&blob.bytes()[meta.offset..meta.offset + meta.len])
         .map_err(|error| wrong(meta, &format!("the metadata cannot be decoded: {error}")))?;
 
@@ -294,14 +334,35 @@ pub fn open(name: &str, blob: &Blob) -> Result<Library> {
     library.texts = texts;
     library.vectors = vectors;
     consistent(&library).map_err(|why| wrong(meta, why))?;
-    Ok(library)
+    let content = |tag| section(tag).map(|found| (found, &blob.bytes()[found.offset..found.offset + found.len]));
+    let mut damage = Vec::new();
+    let codes = content(CODE).and_then(|(found, bytes)| {
+        Codes::from_bytes(dimension, rows, bytes).ok_or_else(|| wrong(found, "the codes do not fit the slots"))
+    });
+    library.codes = codes.unwrap_or_else(|error| {
+        damage.push(error);
+        Codes::of(&library.vectors)
+    });
+    let indexing = content(STAT).and_then(|(stat, image)| {
+        let image: IndexImage = postcard::from_bytes(image).map_err(|error| wrong(stat, &error.to_string()))?;
+        let (found, bytes) = content(INDX)?;
+        image.open(&library, bytes).map_err(|why| wrong(found, why))
+    });
+    match indexing {
+        Ok(indexing) => library.indexing = indexing,
+        Err(error) => {
+            damage.push(error);
+            library.cut(seq, Occasion::Rebuild);
+        }
+    }
+    Ok(Opened { library, damage })
 }
 
 /// Opens a snapshot from bytes, copied once for alignment.
 ///
 /// # Errors
 /// As [`open`].
-pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Library> {
+pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Opened> {
     open(name, &Blob::new(AlignedBytes::from(bytes)))
 }
 

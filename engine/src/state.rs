@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::{library::Library, model::Id, record::Record};
+use crate::{
+    indexing::{IndexDone, IndexJob, Occasion},
+    library::Library, model::Id, record::Record};
 
 /// All libraries. Equal logs give equal states, on every machine. A clone is cheap, as that of a [`Library`] is.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,18 @@ impl State {
         self.libraries.get(id_or_name).or_else(|| self.libraries.get(self.names.get(id_or_name)?)).map(|library| &**library)
     }
 
+    /// Puts what an index job made into its library, if it is still waited for.
+    pub fn install(&mut self, done: &IndexDone) {
+        if let Some(library) = self.libraries.get_mut(&done.library) {
+            Arc::make_mut(library).install(done);
+        }
+    }
+
+    /// The next piece of work for an index, if any waits: of the first library, in the order of ids, that has some.
+    pub fn index_job(&self) -> Option<IndexJob> {
+        self.libraries().find_map(Library::index_job)
+    }
+
     /// Makes a record happen. Deterministic, and cannot fail. `seq` is the record's sequence.
     pub fn apply(&mut self, seq: u64, record: Record) {
         self.seq = seq;
@@ -71,8 +85,9 @@ impl State {
             }
             within => {
                 if let Some(library) = self.libraries.get_mut(within.library()).map(Arc::make_mut) {
-                    library.apply(within);
+                    let occasion = library.apply(within);
                     library.seq = seq;
+                    library.cut(seq, occasion);
                 }
             }
         }
@@ -80,8 +95,8 @@ impl State {
 }
 
 impl Library {
-    /// Makes a record about the contents of this library happen.
-    fn apply(&mut self, record: Record) {
+    /// Makes a record about the contents of this library happen, and says what it means for the index.
+    fn apply(&mut self, record: Record) -> Occasion {
         match record {
             Record::DocumentsPut { contract, fields, documents, .. } => {
                 self.fix_contract(contract);
@@ -105,7 +120,13 @@ impl Library {
                 }
             }
             Record::ChunksDeleted { chunks, .. } => chunks.iter().for_each(|id| self.remove_chunk(id.as_str())),
+            Record::IndexChosen { settings, rebuild, .. } => {
+                Arc::make_mut(&mut self.info).index = settings;
+                return if rebuild { Occasion::Rebuild } else { Occasion::Change };
+            }
+            Record::IndexCut { .. } => return Occasion::Rest,
             Record::LibraryCreated { .. } | Record::LibraryUpdated { .. } | Record::LibraryDeleted { .. } => {}
         }
+        Occasion::Change
     }
 }

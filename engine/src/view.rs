@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     library::{ChunkEntry, DocumentEntry, Library},
-    model::{EmbeddingModel, Field},
+    model::{EmbeddingModel, Field, IndexParams},
 };
 
 /// A library.
@@ -40,8 +40,13 @@ pub struct LibraryMetadataView {
     pub description: Option<String>,
     /// RFC 3339.
     pub created_at: String,
-    /// `auto` or `flat`.
+    /// `auto`, `flat`, `kd_tree`, `lsh`, `ivf` or `hnsw`.
     pub index_type: String,
+    /// How the index is built, where the defaults were not wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_params: Option<IndexParams>,
+    /// The share of the true nearest chunks that answers hold on average.
+    pub target_recall: f32,
     /// Length of every vector; absent until it is fixed by the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_dimension: Option<u32>,
@@ -157,7 +162,9 @@ impl Library {
             metadata: LibraryMetadataView {
                 description: info.description.as_deref().map(str::to_owned),
                 created_at: info.created_at.to_string(),
-                index_type: info.index_type.as_str().to_owned(),
+                index_type: info.index.index_type.as_str().to_owned(),
+                index_params: (info.index.params != IndexParams::default()).then_some(info.index.params),
+                target_recall: info.index.target_recall,
                 embedding_dimension: info.contract.dimension,
                 embedding_model: model.map(|model| model.name.to_string()),
                 embedding_model_sha256: model.and_then(fingerprint),

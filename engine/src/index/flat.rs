@@ -6,7 +6,7 @@
 //! some ten thousand chunks a query takes about a millisecond) and for filters that leave few slots; and the yardstick of every
 //! other index.
 
-use super::{Found, Rows, Search, VectorIndex, scan};
+use super::{Found, Rows, Search, Strategy, VectorIndex, scan};
 use crate::{
     codes::Codes,
     distance::keys,
@@ -52,7 +52,7 @@ impl VectorIndex for Flat {
             top.merge(part);
             visited += seen;
         }
-        Found { nearest: top.into_sorted_vec(), visited }
+        Found { nearest: top.into_sorted_vec(), visited, strategy: Strategy::ExactScan }
     }
 }
 

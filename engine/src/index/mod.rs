@@ -11,6 +11,7 @@
 //! | [`ivf`] | O(n sqrt(n)) | O(sqrt(n)) | some 10 bytes, and the codes | no |
 //! | [`hnsw`] | O(n log n) | O(log n) | some 8.6 `m` bytes, and the codes | no |
 
+pub mod any;
 #[cfg(test)]
 mod conformance;
 pub mod flat;
@@ -52,6 +53,44 @@ pub struct Found {
     pub nearest: Vec<(f32, u32)>,
     /// Rows that were compared with the query.
     pub visited: usize,
+    /// How they were looked for.
+    pub strategy: Strategy,
+}
+
+/// How an index looked for the nearest of the allowed rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// All allowed rows were compared.
+    #[default]
+    ExactScan,
+    /// By the index, as if everything were allowed.
+    Index,
+    /// By the index; rows that are not allowed are passed on the way, and left out.
+    MaskedIndex,
+    /// By the index, over allowed rows alone and those behind a row that is not allowed.
+    TwoHopIndex,
+}
+
+impl Strategy {
+    /// The name in explanations.
+    pub const fn as_str(self, filtered: bool) -> &'static str {
+        match (self, filtered) {
+            (Self::ExactScan, false) => "exact_scan",
+            (Self::ExactScan, true) => "filtered_exact_scan",
+            (Self::Index, _) => "index",
+            (Self::MaskedIndex, _) => "masked_index",
+            (Self::TwoHopIndex, _) => "two_hop_index",
+        }
+    }
+}
+
+/// The nearest of `slots` exactly, joined with what was found among others.
+pub(crate) fn join_exact(found: Found, search: &Search<'_>, codes: &Codes, slots: &[u32]) -> Found {
+    let mut top = scan::nearest(search, codes, slots);
+    for (key, slot) in found.nearest {
+        top.push(key, slot);
+    }
+    Found { nearest: top.into_sorted_vec(), visited: found.visited + slots.len(), strategy: found.strategy }
 }
 
 /// The rows that an index is built over.

@@ -9,7 +9,7 @@ use crate::{
     top_k::TopK,
 };
 
-use super::{Found, Search};
+use super::{Found, Search, Strategy};
 
 /// How many rows ahead codes are fetched.
 const AHEAD: usize = 8;
@@ -17,11 +17,11 @@ const AHEAD: usize = 8;
 /// The `k` nearest of the allowed slots, exactly.
 pub(super) fn all(search: &Search<'_>, codes: &Codes) -> Found {
     let slots: Vec<u32> = search.allowed.iter().collect();
-    Found { nearest: nearest(search, codes, &slots).into_sorted_vec(), visited: slots.len() }
+    Found { nearest: nearest(search, codes, &slots).into_sorted_vec(), visited: slots.len(), strategy: Strategy::ExactScan }
 }
 
 /// The `k` nearest of `slots`, exactly.
-pub(super) fn nearest(search: &Search<'_>, codes: &Codes, slots: &[u32]) -> TopK {
+pub(in crate::index) fn nearest(search: &Search<'_>, codes: &Codes, slots: &[u32]) -> TopK {
     let mut query = Coded::default();
     query.set(search.query);
     let estimator = Estimator::new(search.metric, search.query.len(), query.fit());

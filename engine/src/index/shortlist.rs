@@ -6,7 +6,7 @@ use crate::{
     top_k::TopK,
 };
 
-use super::{Found, Search, hnsw::search::likely, scan};
+use super::{Found, Search, Strategy, hnsw::search::likely, scan};
 
 /// How many rows ahead codes are fetched.
 const AHEAD: usize = 10;
@@ -56,6 +56,7 @@ impl Shortlist {
         if !tail.is_empty() {
             top.merge(scan::nearest(search, codes, &tail));
         }
-        Found { nearest: top.into_sorted_vec(), visited: self.compared + tail.len() }
+        let strategy = if search.allowed.len() < used.len() { Strategy::MaskedIndex } else { Strategy::Index };
+        Found { nearest: top.into_sorted_vec(), visited: self.compared + tail.len(), strategy }
     }
 }

@@ -57,6 +57,8 @@ limits! {
     MAX_LIST_VALUES: usize = 256;
     /// Hits of one query.
     MAX_K: usize = 10_000;
+    /// Effort of one query: `ef`, `nprobe` or candidates.
+    MAX_EFFORT: usize = 1_000_000;
     /// Depth of a filter.
     MAX_FILTER_DEPTH: usize = 16;
     /// Conditions in a filter.

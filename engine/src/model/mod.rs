@@ -17,7 +17,7 @@ pub use chunk::{Chunk, ChunkMetadata};
 pub use document::{Document, DocumentMetadata};
 pub use fixed::FixedField;
 pub use id::Id;
-pub use library::{Contract, EmbeddingModel, IndexType, LibraryInfo};
+pub use library::{Contract, DEFAULT_TARGET_RECALL, EmbeddingModel, IndexParams, IndexSettings, IndexType, LibraryInfo};
 pub use time::Timestamp;
 pub use value::{Attributes, Field, FieldId, FieldType, Fields, RawAttributes, Scalar, Value, check_field_name, shown};
 pub(crate) use value::{Read, kind_of};

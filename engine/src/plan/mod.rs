@@ -6,15 +6,17 @@
 mod chunks;
 mod documents;
 mod fields;
+mod index;
 
 pub(crate) use chunks::check_vector;
+pub(crate) use index::check_target_recall;
 
 use crate::{
     command::{Command, LibraryDraft},
     error::{Code, Error, Result},
     library::Library,
     model::{
-        Contract, Field, Id, LibraryInfo, check_field_name,
+        Contract, Field, Id, IndexSettings, LibraryInfo, check_field_name,
         limits::{MAX_DESCRIPTION_CHARS, MAX_DIMENSION, MAX_FIELDS, MAX_METADATA_CHARS, MAX_NAME_BYTES},
     },
     record::Record,
@@ -71,6 +73,8 @@ impl State {
                 let library = library.info.id.clone();
                 Ok(Plan::of_many(documents.len(), || Record::DocumentsDeleted { library, documents }))
             }
+            Command::ChooseIndex { library, index, rebuild } => index::choose(self.known(&library)?, &index, rebuild),
+            Command::CutIndex { library } => Ok(index::cut(self.known(&library)?)),
             Command::AddChunks { library, document, chunks, embedded_by, now } => {
                 chunks::add(self.known(&library)?, &document, chunks, embedded_by, now)
             }
@@ -120,7 +124,7 @@ impl State {
                 name,
                 description,
                 created_at: draft.now,
-                index_type: draft.index_type,
+                index: index::settings(IndexSettings::default(), &draft.index).map_err(|error| error.within("metadata"))?,
                 contract,
                 strict_schema: draft.strict_schema,
             },

@@ -146,7 +146,7 @@ impl Library {
         let query = unit(self.metric, query);
         let (vectors, codes, metric) = (&self.vectors, Some(&self.codes), self.metric);
         let search = Search { vectors, codes, metric, query: &query, k, effort, allowed, pool: &Sequential };
-        let Found { nearest, visited } = index.search(&search);
+        let Found { nearest, visited, .. } = index.search(&search);
         assert!(nearest.is_sorted_by(|a, b| a.0 < b.0 || a.0 == b.0 && a.1 < b.1), "order, or a slot twice");
         for (key, slot) in &nearest {
             assert!(allowed.contains(*slot));

@@ -3,7 +3,7 @@
 use crate::{
     codes::{Codes, Probe},
     distance::{Metric, codes::Fit, prefetch},
-    index::{Found, Search, scan},
+    index::{Found, Search, Strategy, scan},
     slots::SlotSet,
 };
 
@@ -109,7 +109,13 @@ impl Hnsw {
         if !tail.is_empty() {
             top.merge(scan::nearest(search, codes, &tail));
         }
-        Found { nearest: top.into_sorted_vec(), visited: measured + tail.len() }
+        let strategy = match way {
+            Way::Scan => Strategy::ExactScan,
+            Way::Plain => Strategy::Index,
+            Way::Masked => Strategy::MaskedIndex,
+            Way::TwoHops => Strategy::TwoHopIndex,
+        };
+        Found { nearest: top.into_sorted_vec(), visited: measured + tail.len(), strategy }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::{
     distance::Metric,
-    index::{Found, Search},
+    index::{Found, Search, Strategy},
     top_k::{TopK, pack},
 };
 
@@ -68,7 +68,7 @@ impl KdTree {
         if wanted == 0 || search.query.len() != self.dimension {
             return Found::default();
         }
-        let mut found = Found { nearest: Vec::new(), visited: 0 };
+        let mut found = Found { strategy: Strategy::Index, ..Found::default() };
         let mut top = TopK::new(search.k, search.allowed.len());
         // With few slots allowed, what has to be opened before k of them are found is more than they are.
         let few = search.allowed.len() < self.len() && search.allowed.len().pow(2) <= wanted.saturating_mul(self.len());

@@ -1,0 +1,158 @@
+//! How good an index is, measured by itself: recall by effort, so that a query can ask for recall.
+//!
+//! After a build, and when a large part of the rows has changed, some of the library's own vectors are looked for at several
+//! efforts and compared with exact search, without a filter and under filters of several widths. What comes of it depends on the
+//! rows and the index alone, never on time or on queries, so every copy of a library chooses the same effort.
+//!
+//! Cost: one exact scan for each probe and filter, `PROBES` in all of a second each 100,000 rows, on all threads of the pool.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    codes::Codes,
+    distance::Metric,
+    index::{Found, Search, VectorIndex, any::AnyIndex, flat::Flat},
+    model::IndexType,
+    pool::{self, Pool, Sequential},
+    slots::SlotSet,
+    vectors::Vectors,
+};
+
+/// Neighbours that are looked for.
+pub const K: usize = 10;
+
+/// Rows that are looked for without a filter.
+const PROBES: usize = 128;
+
+/// Shares of all rows that the filters let through.
+const SHARES: [f32; 4] = [1.0, 0.3, 0.1, 0.03];
+
+/// Fewer rows than this tell nothing about recall: a search compares most of them.
+const FEW: usize = 256;
+
+/// Measured recall by effort.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Sequence of the last write that the measured index knew of.
+    pub seq: u64,
+    /// Vectors in the index then.
+    pub chunks: u32,
+    /// Vectors of the library that were looked for.
+    pub probes: u32,
+    /// A curve for each width of filter, the widest first.
+    pub curves: Vec<Curve>,
+}
+
+/// Recall by effort for filters that let a share of the rows through.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Curve {
+    /// The share, 1 without a filter.
+    pub selectivity: f32,
+    /// By rising effort.
+    pub points: Vec<Point>,
+}
+
+/// The recall of one effort.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Point {
+    /// `ef` of HNSW, `nprobe` of IVF, candidates of LSH.
+    pub effort: u32,
+    /// The share of the true ten nearest that was found, on average.
+    pub recall: f32,
+    /// Vectors compared for a query, on average.
+    pub visited: u32,
+}
+
+/// What is measured.
+pub(crate) struct Subject<'a> {
+    pub(crate) index: &'a AnyIndex,
+    pub(crate) vectors: &'a Vectors,
+    pub(crate) codes: &'a Codes,
+    pub(crate) metric: Metric,
+    /// The rows in the index.
+    pub(crate) linked: &'a SlotSet,
+}
+
+/// Measures an index. `None` for one that is exact or has few rows.
+pub(crate) fn measure(subject: &Subject<'_>, seq: u64, pool: &dyn Pool) -> Option<Quality> {
+    let efforts = efforts(subject.index.index_type());
+    if efforts.is_empty() || subject.linked.len() < FEW {
+        return None;
+    }
+    let probes: Vec<u32> = subject.linked.every(subject.linked.len().div_ceil(PROBES)).collect();
+    let curves = SHARES.map(|share| {
+        let allowed = if share < 1.0 { sample(subject.linked, share) } else { subject.linked.clone() };
+        subject.curve(share, &allowed, &probes, efforts, pool)
+    });
+    Some(Quality { seq, chunks: subject.linked.len() as u32, probes: probes.len() as u32, curves: curves.into() })
+}
+
+/// The efforts that are tried.
+fn efforts(index_type: IndexType) -> &'static [u32] {
+    match index_type {
+        IndexType::Auto | IndexType::Flat | IndexType::KdTree => &[],
+        IndexType::Lsh => &[250, 500, 1_000, 2_000, 4_000, 6_000, 8_000, 12_000, 16_000, 24_000, 32_000, 64_000],
+        IndexType::Ivf => &[2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384],
+        IndexType::Hnsw => &[10, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512],
+    }
+}
+
+/// A share of the slots, by their hash.
+fn sample(slots: &SlotSet, share: f32) -> SlotSet {
+    let limit = (f64::from(share) * 4_294_967_296.0) as u64;
+    let hash = |slot: u32| (u64::from(slot) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    slots.iter().filter(|slot| hash(*slot) < limit).collect()
+}
+
+impl Subject<'_> {
+    fn curve(&self, selectivity: f32, allowed: &SlotSet, probes: &[u32], efforts: &[u32], pool: &dyn Pool) -> Curve {
+        let truth = pool::map(pool, probes.len(), |probe| neighbours(&self.search(&Flat, probes[probe], 0, allowed), probes[probe]));
+        let wanted: usize = truth.iter().map(Vec::len).sum();
+        let mut points = Vec::new();
+        for &effort in efforts {
+            let found = pool::map(pool, probes.len(), |probe| {
+                let found = self.search(self.index.get(), probes[probe], effort as usize, allowed);
+                let near = neighbours(&found, probes[probe]);
+                (near.iter().filter(|slot| truth[probe].contains(slot)).count(), found.visited)
+            });
+            let hits: usize = found.iter().map(|(hits, _)| hits).sum();
+            let visited: usize = found.iter().map(|(_, visited)| visited).sum();
+            let recall = if wanted == 0 { 1.0 } else { hits as f32 / wanted as f32 };
+            points.push(Point { effort, recall, visited: (visited / probes.len().max(1)) as u32 });
+            if hits == wanted {
+                break;
+            }
+        }
+        Curve { selectivity, points }
+    }
+
+    fn search(&self, index: &dyn VectorIndex, probe: u32, effort: usize, allowed: &SlotSet) -> Found {
+        index.search(&Search {
+            vectors: self.vectors,
+            codes: Some(self.codes),
+            metric: self.metric,
+            query: self.vectors.row(probe),
+            // The probe finds itself.
+            k: K + 1,
+            effort,
+            allowed,
+            pool: &Sequential,
+        })
+    }
+}
+
+/// The nearest but the probe itself.
+fn neighbours(found: &Found, probe: u32) -> Vec<u32> {
+    found.nearest.iter().map(|(_, slot)| *slot).filter(|slot| *slot != probe).take(K).collect()
+}
+
+impl Quality {
+    /// The least effort that reaches a recall under a filter of this selectivity, with the recall that was measured for it; the
+    /// next narrower filter counts. `None` when no effort that was tried does.
+    pub fn effort(&self, target: f32, selectivity: f32) -> Option<Point> {
+        let curve = self.curves.iter().find(|curve| curve.selectivity <= selectivity).or(self.curves.last())?;
+        curve.points.iter().find(|point| point.recall >= target).copied()
+    }
+}

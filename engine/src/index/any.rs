@@ -1,0 +1,149 @@
+//! An index of any type.
+
+use crate::{
+    codes::Codes,
+    distance::Metric,
+    model::{IndexParams, IndexType},
+    pool::Pool,
+    vectors::Vectors,
+};
+
+use super::{
+    Rows, VectorIndex,
+    flat::Flat,
+    hnsw::{self, Hnsw},
+    ivf::{self, Ivf},
+    kd_tree::KdTree,
+    lsh::{self, Lsh},
+};
+
+/// An index of any type, chosen by name. A clone copies links and lists, not rows.
+#[derive(Clone, Debug)]
+pub enum AnyIndex {
+    /// See [`flat`](super::flat).
+    Flat(Flat),
+    /// See [`kd_tree`](super::kd_tree).
+    KdTree(KdTree),
+    /// See [`lsh`](super::lsh).
+    Lsh(Lsh),
+    /// See [`ivf`](super::ivf).
+    Ivf(Ivf),
+    /// See [`hnsw`](super::hnsw).
+    Hnsw(Hnsw),
+}
+
+impl Default for AnyIndex {
+    fn default() -> Self {
+        Self::Flat(Flat)
+    }
+}
+
+impl AnyIndex {
+    /// An index without rows. [`IndexType::Auto`] is no type of its own and gives the flat one.
+    pub fn new(index_type: IndexType, dimension: usize, metric: Metric, params: &IndexParams) -> Self {
+        match index_type {
+            IndexType::Auto | IndexType::Flat => Self::Flat(Flat),
+            IndexType::KdTree => Self::KdTree(KdTree::new(dimension, metric)),
+            IndexType::Lsh => {
+                let default = lsh::Params::default();
+                let tables = params.tables.map_or(default.tables, usize::from);
+                Self::Lsh(Lsh::new(dimension, metric, lsh::Params { tables, ..default }))
+            }
+            IndexType::Ivf => {
+                let default = ivf::Params::default();
+                let lists = params.lists.map_or(default.lists, |lists| lists as usize);
+                Self::Ivf(Ivf::new(dimension, metric, ivf::Params { lists, ..default }))
+            }
+            IndexType::Hnsw => {
+                let default = hnsw::Params::default();
+                let m = params.m.map_or(default.m, usize::from);
+                let ef_construction = params.ef_construction.map_or(default.ef_construction, usize::from);
+                Self::Hnsw(Hnsw::new(metric, hnsw::Params { m, ef_construction, ..default }))
+            }
+        }
+    }
+
+    /// The type; never [`IndexType::Auto`].
+    pub fn index_type(&self) -> IndexType {
+        match self {
+            Self::Flat(_) => IndexType::Flat,
+            Self::KdTree(_) => IndexType::KdTree,
+            Self::Lsh(_) => IndexType::Lsh,
+            Self::Ivf(_) => IndexType::Ivf,
+            Self::Hnsw(_) => IndexType::Hnsw,
+        }
+    }
+
+    /// The index, to search.
+    pub fn get(&self) -> &(dyn VectorIndex + Sync) {
+        match self {
+            Self::Flat(index) => index,
+            Self::KdTree(index) => index,
+            Self::Lsh(index) => index,
+            Self::Ivf(index) => index,
+            Self::Hnsw(index) => index,
+        }
+    }
+
+    /// The index, to change.
+    pub fn get_mut(&mut self) -> &mut (dyn VectorIndex + Sync) {
+        match self {
+            Self::Flat(index) => index,
+            Self::KdTree(index) => index,
+            Self::Lsh(index) => index,
+            Self::Ivf(index) => index,
+            Self::Hnsw(index) => index,
+        }
+    }
+
+    /// Makes new what has drifted too far from the rows, after changes. Depends on the rows alone.
+    pub fn renew(&mut self, codes: &Codes, pool: &dyn Pool) {
+        if let Self::Ivf(ivf) = self
+            && ivf.drift().needs_training()
+        {
+            ivf.train(codes, pool);
+        }
+    }
+
+    /// The index as bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Flat(_) => Vec::new(),
+            Self::KdTree(index) => index.to_bytes(),
+            Self::Lsh(index) => index.to_bytes(),
+            Self::Ivf(index) => index.to_bytes(),
+            Self::Hnsw(index) => index.to_bytes(),
+        }
+    }
+
+    /// The index from what [`to_bytes`](Self::to_bytes) gave, over the rows that it was built over.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub fn from_bytes(index_type: IndexType, metric: Metric, vectors: &Vectors, bytes: &[u8]) -> Result<Self, &'static str> {
+        let (dimension, rows) = (vectors.dimension(), vectors.rows());
+        match index_type {
+            IndexType::Auto | IndexType::Flat => {
+                if bytes.is_empty() {
+                    Ok(Self::Flat(Flat))
+                } else {
+                    Err("a flat index holds nothing")
+                }
+            }
+            IndexType::KdTree => KdTree::from_bytes(bytes, metric, vectors).map(Self::KdTree),
+            IndexType::Lsh => Lsh::from_bytes(bytes, dimension, rows).map(Self::Lsh),
+            IndexType::Ivf => Ivf::from_bytes(bytes, dimension, rows).map(Self::Ivf),
+            IndexType::Hnsw => Hnsw::from_bytes(bytes, rows).map(Self::Hnsw),
+        }
+    }
+
+    /// Takes `gone` out and `new` in: `before` are the rows that the index was built over, `after` those it is to be built over.
+    pub fn update(&mut self, before: Rows<'_>, gone: &[u32], after: Rows<'_>, new: &[u32], pool: &dyn Pool) {
+        let index = self.get_mut();
+        index.remove(before, gone, pool);
+        index.insert(after, new, pool);
+        if let Some(codes) = after.codes {
+            self.renew(codes, pool);
+        }
+    }
+}
