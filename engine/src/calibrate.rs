@@ -108,7 +108,8 @@ fn sample(slots: &SlotSet, share: f32) -> SlotSet {
 
 impl Subject<'_> {
     fn curve(&self, selectivity: f32, allowed: &SlotSet, probes: &[u32], efforts: &[u32], pool: &dyn Pool) -> Curve {
-        let truth = pool::map(pool, probes.len(), |probe| neighbours(&self.search(&Flat, probes[probe], 0, allowed), probes[probe]));
+        let truth =
+            pool::map(pool, probes.len(), |probe| neighbours(&self.search(&Flat, probes[probe], 0, allowed), probes[probe]));
         let wanted: usize = truth.iter().map(Vec::len).sum();
         let mut points = Vec::new();
         for &effort in efforts {

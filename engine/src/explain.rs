@@ -33,4 +33,3 @@ pub struct Explain {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fewer_because: Option<String>,
 }
-

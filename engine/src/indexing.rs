@@ -297,13 +297,8 @@ impl IndexJob {
             unmeasured: base.unmeasured + cut.changed.len() as u64,
         };
         if cut.rebuild || built.is_worth_measuring(cut.at_rest) {
-            let subject = Subject {
-                index: &built.index,
-                vectors: &cut.vectors,
-                codes: &cut.codes,
-                metric: cut.metric,
-                linked: &cut.live,
-            };
+            let subject =
+                Subject { index: &built.index, vectors: &cut.vectors, codes: &cut.codes, metric: cut.metric, linked: &cut.live };
             built.quality = calibrate::measure(&subject, cut.seq, pool);
             built.unmeasured = 0;
         }

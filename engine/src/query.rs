@@ -10,7 +10,10 @@ use crate::{
     filter::{Bound, Cell, Filter, Row},
     index::{Found, Search, Strategy, VectorIndex, flat::Flat, join_exact},
     library::{ChunkEntry, DocumentEntry, Library},
-    model::{FieldId, FixedField, Value, limits::{MAX_EFFORT, MAX_K}},
+    model::{
+        FieldId, FixedField, Value,
+        limits::{MAX_EFFORT, MAX_K},
+    },
     plan::{check_target_recall, check_vector},
     pool::Pool,
     slots::SlotSet,

@@ -44,8 +44,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     blob::{AlignedBytes, Blob},
-    error::{Code, Error, Result},
     codes::Codes,
+    error::{Code, Error, Result},
     indexing::Occasion,
     library::{ChunkEntry, DocumentEntry, Library},
     model::{Attributes, ChunkMetadata, Document, Field, Id, LibraryInfo, limits::MAX_DIMENSION},
@@ -263,9 +263,8 @@ pub fn verify(name: &str, bytes: &[u8]) -> Result<(u64, Vec<Found>)> {
             return Err(Error::damaged(name, offset, format!("section {shown} lies outside the file")));
         };
         let found = crc32c::crc32c(content);
-        let damage = (found != sum).then(|| {
-            Error::damaged(name, offset, format!("the checksum of section {shown} is wrong")).numbers(sum, found)
-        });
+        let damage = (found != sum)
+            .then(|| Error::damaged(name, offset, format!("the checksum of section {shown} is wrong")).numbers(sum, found));
         match damage {
             Some(damage) if !DERIVED.contains(&tag) => return Err(damage),
             damage => sections.push(Found { tag, offset: offset as usize, len: len as usize, damage }),
@@ -298,6 +297,16 @@ pub struct Opened {
     pub damage: Vec<Error>,
 }
 
+impl Opened {
+    /// The library, unless anything was damaged.
+    ///
+    /// # Errors
+    /// The first damage.
+    pub fn intact(self) -> Result<Library> {
+        self.damage.into_iter().next().map_or(Ok(self.library), Err)
+    }
+}
+
 /// Opens a snapshot in place. Cost: one pass over the bytes for the checksums, the decoding of the metadata and of the index, and
 /// a copy of the codes.
 ///
@@ -306,8 +315,7 @@ pub struct Opened {
 pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
     let (seq, sections) = verify(name, blob.bytes())?;
     let section = |tag: [u8; 4]| {
-        let missing =
-            || Error::damaged(name, HEADER as u64, format!("section {} is missing", String::from_utf8_lossy(&tag)));
+        let missing = || Error::damaged(name, HEADER as u64, format!("section {} is missing", String::from_utf8_lossy(&tag)));
         let found = sections.iter().find(|found| found.tag == tag).ok_or_else(missing)?;
         found.damage.clone().map_or(Ok(found), Err)
     };

@@ -6,7 +6,10 @@ use imbl::OrdMap;
 
 use crate::{
     indexing::{IndexDone, IndexJob, Occasion},
-    library::Library, model::Id, record::Record};
+    library::Library,
+    model::Id,
+    record::Record,
+};
 
 /// All libraries. Equal logs give equal states, on every machine. A clone is cheap, as that of a [`Library`] is.
 #[derive(Clone, Debug, Default)]

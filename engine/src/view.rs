@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::{
+    calibrate::Curve,
     library::{ChunkEntry, DocumentEntry, Library},
     model::{EmbeddingModel, Field, IndexParams},
 };
@@ -149,7 +150,104 @@ pub struct HitMetadataView {
     pub chunk_index: u32,
 }
 
+/// The index of a library.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename = "Index")]
+pub struct IndexView {
+    /// The type that was asked for, perhaps `auto`.
+    pub index_type: String,
+    /// How it is built, where the defaults were not wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_params: Option<IndexParams>,
+    /// The share of the true nearest chunks that answers hold on average.
+    pub target_recall: f32,
+    /// The type that serves queries now.
+    pub serving: String,
+    /// The type that will serve them when all waiting work is done.
+    pub next: String,
+    /// Chunks in the library.
+    pub chunks: usize,
+    /// Chunks, and freed places of chunks, that the index has not taken in yet: queries compare them one by one.
+    pub unlinked: usize,
+    /// Pieces of work that wait to be done in the background.
+    pub waiting: usize,
+    /// Bytes of links and lists; vectors and their codes are not counted.
+    pub bytes: usize,
+    /// Sequence of the last write that the index has taken in; 0 for a flat one, which needs not.
+    pub index_seq: u64,
+    /// Sequence of the last write to the library.
+    pub seq: u64,
+}
+
+/// How good the answers of a library are, measured by itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename = "Quality")]
+pub struct QualityView {
+    /// The type of the index that serves queries.
+    pub index: String,
+    /// Whether every answer is exact.
+    pub exact: bool,
+    /// The share of the true nearest chunks that answers shall hold.
+    pub target_recall: f32,
+    /// The least effort that reached it without a filter; absent where the answers are exact, and before the first measurement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<u32>,
+    /// The recall that was measured for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_recall: Option<f32>,
+    /// Sequence of the last write that the measured index knew of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_at_seq: Option<u64>,
+    /// Chunks in the index then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_chunks: Option<u32>,
+    /// Chunks whose ten nearest were looked for, at each effort and under each filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<u32>,
+    /// Recall by effort: without a filter, then for filters that let ever fewer chunks through.
+    pub curves: Vec<Curve>,
+}
+
 impl Library {
+    /// The index as users see it.
+    pub fn index_view(&self) -> IndexView {
+        let settings = self.info().index;
+        let state = self.index_state();
+        IndexView {
+            index_type: settings.index_type.as_str().to_owned(),
+            index_params: (settings.params != IndexParams::default()).then_some(settings.params),
+            target_recall: settings.target_recall,
+            serving: state.serving.as_str().to_owned(),
+            next: state.asked.as_str().to_owned(),
+            chunks: self.chunk_count(),
+            unlinked: state.unlinked,
+            waiting: state.waiting,
+            bytes: state.memory,
+            index_seq: state.seq,
+            seq: self.seq(),
+        }
+    }
+
+    /// The measured quality as users see it.
+    pub fn quality_view(&self) -> QualityView {
+        let target_recall = self.info().index.target_recall;
+        let state = self.index_state();
+        let point = state.quality.and_then(|quality| quality.effort(target_recall, 1.0));
+        QualityView {
+            index: state.serving.as_str().to_owned(),
+            exact: !state.serving.is_approximate() || target_recall >= 1.0,
+            target_recall,
+            effort: point.map(|point| point.effort),
+            measured_recall: point.map(|point| point.recall),
+            measured_at_seq: state.quality.map(|quality| quality.seq),
+            measured_chunks: state.quality.map(|quality| quality.chunks),
+            probes: state.quality.map(|quality| quality.probes),
+            curves: state.quality.map_or_else(Vec::new, |quality| quality.curves.clone()),
+        }
+    }
+
     /// The library as users see it.
     pub fn view(&self) -> LibraryView {
         let info = self.info();

@@ -8,7 +8,7 @@ use vecino_engine::{
     filter::Filter,
     model::{EmbeddingModel, FieldType, Timestamp},
     pool::Sequential,
-    query::{Include, Query},
+    query::Query,
     storage::MemoryStorage,
 };
 use vecino_tests::{chunk, document};
@@ -224,7 +224,7 @@ fn queries_are_refused_with_code_and_field() {
     let database = database();
     let ask = |embedding: &[f32], k: usize, filter: serde_json::Value| {
         let filter = Some(Filter::from_json(&filter)?);
-        let query = Query { embedding: embedding.to_vec(), k, filter, include: Include::default(), explain: false };
+        let query = Query { embedding: embedding.to_vec(), k, filter, ..Query::default() };
         database.query("books", &query, &Sequential)
     };
     let good = [1.0, 1.0];
@@ -244,7 +244,7 @@ fn queries_are_refused_with_code_and_field() {
         let error = result.unwrap_err();
         assert_eq!((error.code, error.field.as_deref()), (code, Some(field)), "{error}");
     }
-    let query = Query { embedding: good.to_vec(), k: 1, filter: None, include: Include::default(), explain: false };
+    let query = Query { embedding: good.to_vec(), k: 1, ..Query::default() };
     assert_eq!(database.query("nobody", &query, &Sequential).unwrap_err().code, Code::LibraryNotFound);
     assert_eq!(database.query("books", &query, &Sequential).unwrap().returned, 1);
 }
@@ -265,7 +265,7 @@ fn chunks_inherit_the_attributes_of_their_document() {
     database.execute(add).unwrap();
     let found = |filter: serde_json::Value| {
         let filter = Some(Filter::from_json(&filter).unwrap());
-        let query = Query { embedding: vec![1.0, 0.5], k: 9, filter, include: Include::default(), explain: false };
+        let query = Query { embedding: vec![1.0, 0.5], k: 9, filter, ..Query::default() };
         let mut ids: Vec<String> =
             database.query("books", &query, &Sequential).unwrap().hits.into_iter().map(|hit| hit.id).collect();
         ids.sort();

@@ -21,7 +21,7 @@ use wasm_bindgen::{JsCast, JsValue};
 const DEFAULT_K: usize = 10;
 
 /// All that a query may say.
-const QUERY_FIELDS: [&str; 5] = ["embedding", "k", "filter", "include", "explain"];
+const QUERY_FIELDS: [&str; 7] = ["embedding", "k", "filter", "include", "target_recall", "effort", "explain"];
 
 /// All that `include` may name.
 const INCLUDE: [&str; 4] = ["text", "metadata", "attributes", "embedding"];
@@ -83,9 +83,11 @@ pub(crate) fn query(js: &JsValue) -> Result<Query> {
     let explain = property(js, "explain")?;
     Ok(Query {
         embedding: vector(&property(js, "embedding")?).map_err(|error| error.within("embedding"))?,
-        k: k(&property(js, "k")?).map_err(|error| error.within("k"))?,
+        k: whole(&property(js, "k")?, "k").map_err(|error| error.within("k"))?.unwrap_or(DEFAULT_K),
         filter: filter(&property(js, "filter")?)?,
         include: include(&property(js, "include")?).map_err(|error| error.within("include"))?,
+        target_recall: number(&property(js, "target_recall")?).map_err(|error| error.within("target_recall"))?.map(|x| x as f32),
+        effort: whole(&property(js, "effort")?, "an effort").map_err(|error| error.within("effort"))?,
         explain: match explain.as_bool() {
             Some(explain) => explain,
             None if absent(&explain) => false,
@@ -157,13 +159,20 @@ fn check_length(length: u32) -> Result<()> {
     Ok(())
 }
 
-fn k(js: &JsValue) -> Result<usize> {
+fn number(js: &JsValue) -> Result<Option<f64>> {
     match js.as_f64() {
-        // The engine refuses what is too large; the cast saturates.
-        Some(k) if k >= 0.0 && k.fract() == 0.0 => Ok(k as usize),
-        Some(k) => Err(Error::new(Code::InvalidValue, format!("k is a whole number from 1, received {k}"))),
-        None if absent(js) => Ok(DEFAULT_K),
+        Some(number) => Ok(Some(number)),
+        None if absent(js) => Ok(None),
         None => Err(wrong("number", js)),
+    }
+}
+
+fn whole(js: &JsValue, what: &str) -> Result<Option<usize>> {
+    match number(js)? {
+        // The engine refuses what is too large; the cast saturates.
+        Some(whole) if whole >= 0.0 && whole.fract() == 0.0 => Ok(Some(whole as usize)),
+        Some(other) => Err(Error::new(Code::InvalidValue, format!("{what} is a whole number from 1, received {other}"))),
+        None => Ok(None),
     }
 }
 

@@ -24,7 +24,7 @@ impl Library {
         convert::call(|| {
             let blob = Blob::new(convert::aligned(bytes, "bytes")?);
             let name = if name.is_undefined() { "snapshot".to_owned() } else { convert::text(name, "name")? };
-            let inner = snapshot::open(&name, &blob)?;
+            let inner = snapshot::open(&name, &blob)?.library;
             Ok(Self { inner })
         })
     }

@@ -33,6 +33,10 @@ export interface Query {
   filter?: Filter | null;
   /** What a hit tells beside its ids and its score; all but the embedding if left out. */
   include?: ("text" | "metadata" | "attributes" | "embedding")[];
+  /** The share of the true nearest that the answer shall hold, above 0 and at most 1; the library's own if left out. */
+  target_recall?: number;
+  /** How hard to look, instead of what `target_recall` comes to: `ef`, `nprobe` or candidates. */
+  effort?: number;
   /** Whether the answer explains itself. */
   explain?: boolean;
 }
@@ -73,7 +77,13 @@ export interface Hit {
 /** How an answer came about. */
 export interface Explain {
   index: string;
-  strategy: "exact_scan" | "filtered_exact_scan";
+  strategy: "exact_scan" | "filtered_exact_scan" | "index" | "masked_index" | "two_hop_index";
+  /** The recall that was asked for. */
+  target_recall: number;
+  /** The recall that the library has measured for the effort that was chosen. */
+  measured_recall?: number;
+  /** How hard the index looked. */
+  effort?: number;
   /** Chunks in the library. */
   chunks: number;
   /** Chunks that pass the filter. */
@@ -82,6 +92,8 @@ export interface Explain {
   selectivity: number;
   /** Vectors that were compared with the query. */
   visited: number;
+  /** Chunks that the index had not taken in yet, compared one by one. */
+  unlinked: number;
   /** Why fewer hits came back than were wanted. */
   fewer_because?: string;
 }

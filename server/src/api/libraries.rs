@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use vecino_engine::{
-    command::LibraryDraft,
+    command::{IndexDraft, LibraryDraft},
     distance::Metric,
-    model::{EmbeddingModel, FieldType, IndexType},
+    model::{EmbeddingModel, FieldType, IndexParams, IndexType},
     snapshot::SNAPSHOT_VERSION,
     view::LibraryView,
 };
@@ -66,6 +66,11 @@ struct LibraryMetadataInput {
     /// `auto` unless told.
     #[schema(value_type = Option<IndexTypeName>)]
     index_type: Option<IndexType>,
+    /// How the index is built; a parameter of another type of index has no effect.
+    index_params: Option<IndexParams>,
+    /// The share of the true nearest chunks that answers shall hold on average, above 0 and at most 1; 0.95 unless told.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    target_recall: Option<f32>,
     /// Length of every vector; else it is fixed by the first one.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 16384)]
     embedding_dimension: Option<Whole>,
@@ -103,9 +108,13 @@ enum MetricName {
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "it only describes")]
-enum IndexTypeName {
+pub(super) enum IndexTypeName {
     Auto,
     Flat,
+    KdTree,
+    Lsh,
+    Ivf,
+    Hnsw,
 }
 
 /// The type of an attribute field.
@@ -179,7 +188,11 @@ async fn create_library(
         name,
         description: metadata.description,
         metric: metric.unwrap_or_default(),
-        index_type: metadata.index_type.unwrap_or_default(),
+        index: IndexDraft {
+            index_type: metadata.index_type,
+            params: metadata.index_params,
+            target_recall: metadata.target_recall,
+        },
         dimension: metadata.embedding_dimension.map(|Whole(dimension)| usize::try_from(dimension).unwrap_or(usize::MAX)),
         embedding_model: metadata.embedding_model.map(|name| EmbeddingModel { name: name.into(), fingerprint: Box::default() }),
         fields: fields.into_iter().collect(),

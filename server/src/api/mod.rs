@@ -3,6 +3,7 @@
 mod chunks;
 mod documents;
 mod extract;
+mod index;
 mod input;
 mod layers;
 mod libraries;
@@ -89,6 +90,7 @@ fn described() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(system::router())
         .merge(libraries::router())
+        .merge(index::router())
         .merge(documents::router())
         .merge(chunks::router())
         .merge(query::router())

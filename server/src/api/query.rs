@@ -5,7 +5,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use vecino_engine::{Code, Error, filter::Filter, model::limits::MAX_K, query::Include};
+use vecino_engine::{
+    Code, Error,
+    filter::Filter,
+    model::limits::{MAX_EFFORT, MAX_K},
+    query::Include,
+};
 
 use super::{
     App, blocking,
@@ -43,6 +48,20 @@ struct QueryInput {
     mode: Mode,
     /// What a hit tells beside its ids and its score; `text`, `metadata` and `attributes` unless told.
     include: Option<Vec<Part>>,
+    /// The share of the true nearest chunks that the answer shall hold on average, above 0 and at most 1; 1 is exact. The
+    /// library's own target unless told.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    target_recall: Option<f32>,
+    /// How hard to look, 1 to 1,000,000, instead of what `target_recall` comes to: `ef` of HNSW, `nprobe` of IVF, candidates
+    /// of LSH. Exact indexes do not heed it.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1000000)]
+    effort: Option<Whole>,
+    /// Another name for `effort`.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1000000)]
+    ef: Option<Whole>,
+    /// Another name for `effort`.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1000000)]
+    nprobe: Option<Whole>,
     /// Whether the answer explains itself.
     #[serde(default)]
     explain: bool,
@@ -115,6 +134,22 @@ impl QueryInput {
             embedding: parts.contains(&Part::Embedding),
         });
         let filter = self.filter.as_ref().map(Filter::from_json).transpose()?;
-        Ok(Question { near, k: k as usize, filter, include, explain: self.explain })
+        let effort = one_effort([("effort", self.effort), ("ef", self.ef), ("nprobe", self.nprobe)])?;
+        Ok(Question { near, k: k as usize, filter, include, target_recall: self.target_recall, effort, explain: self.explain })
     }
+}
+
+/// The effort by whichever name it was given.
+fn one_effort(given: [(&'static str, Option<Whole>); 3]) -> Answer<Option<usize>> {
+    let mut given = given.into_iter().filter_map(|(name, effort)| Some((name, effort?)));
+    let Some((name, Whole(effort))) = given.next() else { return Ok(None) };
+    if let Some((other, _)) = given.next() {
+        let detail = format!("'{name}' and '{other}' are two names of the same thing; received both");
+        return Err(Error::new(Code::InvalidValue, detail).field(other).into());
+    }
+    if !(1..=MAX_EFFORT as u64).contains(&effort) {
+        let detail = format!("{name} is 1 to {MAX_EFFORT}, received {effort}");
+        return Err(Error::new(Code::InvalidValue, detail).field(name).numbers(MAX_EFFORT, effort).into());
+    }
+    Ok(Some(effort as usize))
 }

@@ -94,9 +94,9 @@ fn check_file(path: &Path) -> Result<Vec<Checked>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = fs::read(path).map_err(|error| Error::new(Code::Storage, format!("cannot read {}: {error}", path.display())))?;
     let result = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("vecino") => {
-            snapshot::open(&name, &Blob::new(AlignedBytes::from(bytes.as_slice()))).map(|library| library.chunk_count())
-        }
+        Some("vecino") => snapshot::open(&name, &Blob::new(AlignedBytes::from(bytes.as_slice())))
+            .and_then(snapshot::Opened::intact)
+            .map(|library| library.chunk_count()),
         Some("log") => check_log(&name, &bytes),
         _ => {
             let detail = format!("{} is no data folder, and neither a .vecino nor a .log file", path.display());

@@ -74,6 +74,7 @@ pub fn run(args: &ExportArgs, output: Output) -> anyhow::Result<ExitCode> {
     };
     file.as_file().sync_all().with_context(|| format!("cannot write {shown}"))?;
     let library = snapshot::open("what was received", &storage::map_file(file.path())?)
+        .and_then(snapshot::Opened::intact)
         .map_err(|error| anyhow::anyhow!("{}; nothing was written, try again", error.detail))?;
     let exported = Exported {
         library: library.info().name.to_string(),

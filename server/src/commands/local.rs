@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use vecino_engine::{
     Code, Error, Result,
-    command::{self, ChunkDraft, DocumentDraft, LibraryDraft},
+    command::{self, ChunkDraft, DocumentDraft, IndexDraft, LibraryDraft},
     distance::Metric,
     filter::Filter,
     model::{IndexType, Timestamp},
@@ -90,7 +90,10 @@ impl Local {
             name: wanted.library.clone(),
             description: wanted.description.clone(),
             metric: Metric::ALL.into_iter().find(|known| known.as_str() == metric).unwrap_or_default(),
-            index_type: IndexType::ALL.into_iter().find(|known| known.as_str() == index).unwrap_or_default(),
+            index: IndexDraft {
+                index_type: IndexType::ALL.into_iter().find(|known| known.as_str() == index),
+                ..IndexDraft::default()
+            },
             now: self.service.now(),
             ..LibraryDraft::default()
         })?;
@@ -198,6 +201,8 @@ fn read_question(body: &Value) -> Result<Question> {
         k: body["k"].as_u64().map_or(10, |k| k as usize),
         filter: body.get("filter").map(Filter::from_json).transpose()?,
         include,
+        target_recall: None,
+        effort: None,
         explain: body["explain"] == true,
     })
 }

@@ -15,7 +15,7 @@ use vecino_engine::{
     filter::Filter,
     library::Library,
     pool::Sequential,
-    query::{Answer, Include, Query},
+    query::{Answer, Query},
     snapshot,
 };
 
@@ -166,13 +166,13 @@ fn ask_file(path: &Path, question: &Question) -> anyhow::Result<Value> {
     let started = Instant::now();
     let shown = path.display();
     ensure!(path.is_file(), "there is no file {shown}; for a library of a server, use --library");
-    let library = snapshot::open(&shown.to_string(), &storage::map_file(path)?)?;
+    let library = snapshot::open(&shown.to_string(), &storage::map_file(path)?)?.library;
     let filter = question.filter.as_ref().map(Filter::from_json).transpose()?;
     let embedding = match (&question.embedding, &question.text) {
         (Some(embedding), _) => embedding.clone(),
         (None, text) => embed(&library, text.as_deref().unwrap_or_default())?,
     };
-    let query = Query { embedding, k: question.k as usize, filter, include: Include::default(), explain: question.explain };
+    let query = Query { embedding, k: question.k as usize, filter, explain: question.explain, ..Query::default() };
     let answer = library.query(&query, &Sequential)?;
     let took_ms = (started.elapsed().as_secs_f64() * 1e5).round() / 100.0;
     Ok(serde_json::to_value(Timed { answer, took_ms })?)

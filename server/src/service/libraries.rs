@@ -94,7 +94,8 @@ impl Service {
     /// [`Code::LibraryNotFound`].
     pub fn export_library(&self, library: &str, known_seq: Option<u64>) -> Result<Exported> {
         self.with_library(library, |library| {
-            let bytes = if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(library)?) };
+            let bytes =
+                if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(&library.settled(&self.pool))?) };
             Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
         })
     }

@@ -6,6 +6,7 @@
 pub mod chunks;
 pub mod documents;
 mod embedding;
+pub mod index;
 pub mod libraries;
 pub mod query;
 pub mod split;

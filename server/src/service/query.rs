@@ -25,6 +25,10 @@ pub struct Question {
     pub filter: Option<Filter>,
     /// What a hit tells.
     pub include: Include,
+    /// The share of the true nearest that is wanted.
+    pub target_recall: Option<f32>,
+    /// How hard to look, instead.
+    pub effort: Option<usize>,
     /// Whether the answer explains itself.
     pub explain: bool,
 }
@@ -56,7 +60,7 @@ impl Service {
     /// with the question.
     pub fn query(&self, library: &str, question: Question) -> Result<Answered> {
         let begun = Instant::now();
-        let Question { near, k, filter, include, explain } = question;
+        let Question { near, k, filter, include, target_recall, effort, explain } = question;
         let embedding = match &near {
             Near::Text(text) => self.embed_question(text)?,
             Near::Embedding(embedding) => Some(embedding.clone()),
@@ -66,7 +70,7 @@ impl Service {
                 Near::Text(text) => self.comparable(library, text, embedding)?,
                 Near::Embedding(_) => embedding.unwrap_or_default(),
             };
-            library.query(&Query { embedding, k, filter, include, explain }, &self.pool)
+            library.query(&Query { embedding, k, filter, include, target_recall, effort, explain }, &self.pool)
         })?;
         Ok(Answered { answer, took_ms: begun.elapsed().as_secs_f64() * 1e3 })
     }

@@ -67,7 +67,7 @@ fn a_library_is_downloaded_once() {
     let reply = server.get(path);
     assert_eq!((reply.status, &*reply.headers["x-vecino-seq"]), (200, "4"));
     assert!(reply.headers["content-disposition"].contains("words.vecino"));
-    let library = snapshot::from_bytes("words", &reply.bytes).unwrap();
+    let library = snapshot::from_bytes("words", &reply.bytes).unwrap().intact().unwrap();
     assert_eq!((library.info().name.as_ref(), library.document_count()), ("words", 3));
     let tag = reply.headers["etag"].clone();
     assert_eq!(server.get(path).bytes, reply.bytes, "the same contents, the same bytes");

@@ -1,14 +1,7 @@
 //! Whether a state is the one that it should be.
 
 use serde_json::json;
-use vecino_engine::{
-    filter::Filter,
-    library::Library,
-    pool::Sequential,
-    query::{Include, Query},
-    snapshot,
-    state::State,
-};
+use vecino_engine::{filter::Filter, library::Library, pool::Sequential, query::Query, snapshot, state::State};
 
 use crate::oracle::{Oracle, OracleLibrary};
 
@@ -74,7 +67,7 @@ fn answers(library: &Library, expected: &OracleLibrary, limit: Option<i64>) -> R
     let filter = limit.map(|limit| Filter::from_json(&json!({"number": {"$lt": limit}}))).transpose();
     let filter = filter.map_err(|error| error.to_string())?;
     let embedding = [1.0, 0.5, -1.0].into_iter().cycle().take(expected.dimension.unwrap_or(3)).collect();
-    let query = Query { embedding, k: K, filter, include: Include::default(), explain: true };
+    let query = Query { embedding, k: K, filter, explain: true, ..Query::default() };
     let answer = library.query(&query, &Sequential).map_err(|error| error.to_string())?;
     let all = expected.nearest(&query.embedding, |document, chunk| {
         let number = chunk.attributes.get("number").or_else(|| document.attributes.get("number"));

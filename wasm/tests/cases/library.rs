@@ -35,7 +35,7 @@ fn answers_with_the_bits_of_the_engine() {
         for seed in 0..50 {
             let embedding = vector(10_000 + seed, DIMENSION);
             let answer = library.query(&query(&embedding, &json!({ "k": 25 }))).unwrap();
-            let asked = Query { embedding, k: 25, filter: None, include: Default::default(), explain: false };
+            let asked = Query { embedding, k: 25, ..Query::default() };
             assert_eq!(ranking(&answer), expected(&database.query("town", &asked, &Sequential).unwrap()), "{metric:?} {seed}");
         }
     }
@@ -50,8 +50,8 @@ fn answers_with_the_json_of_the_engine() {
         embedding: vector(7, DIMENSION),
         k: 300,
         filter: Some(Filter::from_json(&filter).unwrap()),
-        include: Default::default(),
         explain: true,
+        ..Query::default()
     };
     let engine = serde_json::to_value(database.query("town", &asked, &Sequential).unwrap()).unwrap();
     let answer = library.query(&query(&asked.embedding, &json!({ "k": 300, "filter": filter, "explain": true }))).unwrap();

@@ -1,0 +1,73 @@
+//! `/v1/libraries/{library}/index` and `/quality`.
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use vecino_engine::{
+    command::IndexDraft,
+    model::{IndexParams, IndexType},
+    view::{IndexView, QualityView},
+};
+
+use super::{
+    App, blocking,
+    extract::{Body, NoParams, Params, Path},
+    libraries::IndexTypeName,
+    problem::Answer,
+    responses::{Failures, NotFound, Refused, Unreadable},
+};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(get_index, choose_index)).routes(routes!(quality))
+}
+
+/// Which index a library shall have. What is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct IndexInput {
+    /// The type.
+    #[schema(value_type = Option<IndexTypeName>)]
+    index_type: Option<IndexType>,
+    /// How it is built, all parameters; a parameter of another type of index has no effect.
+    index_params: Option<IndexParams>,
+    /// The share of the true nearest chunks that answers shall hold on average, above 0 and at most 1; 1 is exact.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    target_recall: Option<f32>,
+    /// Whether to build it anew even if nothing about it changes.
+    #[serde(default)]
+    rebuild: bool,
+}
+
+/// Tells of a library's index: what serves, and what waits to be taken in.
+#[utoipa::path(get, path = "/v1/libraries/{library}/index", tag = "index",
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, description = "As asked.", body = IndexView), Refused, NotFound, Failures))]
+async fn get_index(State(app): State<App>, Path(library): Path<String>, _: Params<NoParams>) -> Answer<Json<IndexView>> {
+    Ok(Json(blocking(&app, move |service| service.index(&library)).await?))
+}
+
+/// Chooses a library's index.
+///
+/// It is built in the background; the old one serves until the new one is ready, and every chunk is found all the while.
+#[utoipa::path(put, path = "/v1/libraries/{library}/index", tag = "index", request_body = IndexInput,
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, description = "It is written.", body = IndexView), Refused, Unreadable, NotFound, Failures))]
+async fn choose_index(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    _: Params<NoParams>,
+    Body(input): Body<IndexInput>,
+) -> Answer<Json<IndexView>> {
+    let IndexInput { index_type, index_params, target_recall, rebuild } = input;
+    let draft = IndexDraft { index_type, params: index_params, target_recall };
+    Ok(Json(blocking(&app, move |service| service.choose_index(&library, draft, rebuild)).await?))
+}
+
+/// Tells how good a library's answers are, as it has measured itself against exact search.
+#[utoipa::path(get, path = "/v1/libraries/{library}/quality", tag = "index",
+    params(("library" = String, Path, description = "Id or name.")),
+    responses((status = 200, description = "As asked.", body = QualityView), Refused, NotFound, Failures))]
+async fn quality(State(app): State<App>, Path(library): Path<String>, _: Params<NoParams>) -> Answer<Json<QualityView>> {
+    Ok(Json(blocking(&app, move |service| service.quality(&library)).await?))
+}
