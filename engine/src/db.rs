@@ -70,6 +70,17 @@ impl<S: Storage> Database<S> {
         Ok(Written { seq: self.state.seq(), skipped, affected })
     }
 
+    /// Does all work that waits for indexes, and returns how many pieces there were. Until then, queries compare one by one what an
+    /// index does not know.
+    pub fn settle(&mut self, pool: &dyn Pool) -> usize {
+        let mut done = 0;
+        while let Some(job) = self.state.index_job() {
+            self.state.install(&job.run(pool));
+            done += 1;
+        }
+        done
+    }
+
     /// Answers a query against a library, by id or name.
     ///
     /// # Errors

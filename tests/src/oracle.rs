@@ -43,6 +43,8 @@ pub enum Outcome {
     Nothing,
     /// It has happened.
     Done,
+    /// It is fine, changes nothing that a user has written, and may be nothing at all.
+    Unseen,
 }
 
 impl Oracle {
@@ -54,6 +56,9 @@ impl Oracle {
     /// `None` when it is refused; then nothing has changed.
     fn try_apply(&mut self, command: Command) -> Option<Outcome> {
         match command {
+            Command::ChooseIndex { library, .. } | Command::CutIndex { library } => {
+                self.library(&library).map(|_| Outcome::Unseen)
+            }
             Command::CreateLibrary(draft) => self.create(draft),
             Command::UpdateLibrary { library, name, description } => self.rename(&library, name, description),
             Command::DeleteLibrary { library } => self.libraries.remove(&self.find(&library)?).map(|_| Outcome::Done),

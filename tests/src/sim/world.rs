@@ -114,8 +114,8 @@ impl World<'_> {
             let command = self.commands.next(&oracle);
             let (expected, planned) = (oracle.apply(&command), state.plan(command.clone()));
             match (expected, planned) {
-                (Outcome::Refused, Err(_)) | (Outcome::Nothing, Ok(Plan { record: None, .. })) => {}
-                (Outcome::Done, Ok(Plan { record: Some(record), .. })) => {
+                (Outcome::Refused, Err(_)) | (Outcome::Nothing | Outcome::Unseen, Ok(Plan { record: None, .. })) => {}
+                (Outcome::Done | Outcome::Unseen, Ok(Plan { record: Some(record), .. })) => {
                     state.apply(state.seq() + 1, record.clone());
                     records.push(record);
                     self.possible.push(Moment { state, oracle });
