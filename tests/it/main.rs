@@ -9,6 +9,7 @@ mod damage;
 mod damage_server;
 mod embedding;
 mod filters;
+mod indexing;
 mod program;
 mod refusals;
 mod sim;

@@ -17,7 +17,7 @@ use vecino_engine::{
 };
 
 /// Threads that take jobs from a common counter, and slow ones among them.
-struct Threads(usize);
+pub(super) struct Threads(pub(super) usize);
 
 impl Pool for Threads {
     fn run(&self, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
