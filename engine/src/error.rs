@@ -74,6 +74,8 @@ codes! {
     Storage = "storage";
     /// There is no room on the disk. Reading goes on; writing goes on when there is room again.
     StorageFull = "storage_full";
+    /// More writes wait than the server takes. Try again in a moment.
+    Overloaded = "overloaded";
 }
 
 /// A refusal or a failure. See the [module](self).

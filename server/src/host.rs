@@ -33,3 +33,12 @@ impl Pool for RayonPool {
         }
     }
 }
+
+/// Runs what keeps a thread for long; within a runtime so that its other tasks go on.
+pub(crate) fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor::MultiThread};
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}

@@ -17,6 +17,7 @@ use crate::{
     embed::StaticEmbedder,
     service::Service,
     storage::FileStorage,
+    store::StoreOptions,
 };
 
 /// How long requests may take to end when the server is told to.
@@ -83,7 +84,11 @@ fn open(args: &ServeArgs) -> Result<Service> {
     let embedder = StaticEmbedder::load().context("the built-in embedding model cannot be read")?;
     let storage = FileStorage::open(&args.data_dir)?;
     let begun = Instant::now();
-    let opened = Service::open(storage, Box::new(embedder), args.snapshot_after_bytes);
+    let opened = Service::open(
+        storage,
+        Box::new(embedder),
+        StoreOptions { checkpoint_after: args.snapshot_after_bytes, ..StoreOptions::default() },
+    );
     let (service, recovery) = opened.with_context(|| format!("cannot open {}", args.data_dir.display()))?;
     let took = begun.elapsed().as_millis();
     tracing::info!(snapshots = recovery.snapshots, replayed = recovery.replayed, took_ms = %took, "the data folder is open");

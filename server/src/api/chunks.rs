@@ -8,7 +8,8 @@ use vecino_engine::view::ChunkView;
 
 use super::{
     App, blocking,
-    extract::{Body, NoParams, Params, Path},
+    durability::WriteParams,
+    extract::{Body, Params, Path},
     input::{ChunkChange, ChunkInput, objects, read_chunks},
     page::{ChunkPageParams, cursor},
     problem::Answer,
@@ -74,16 +75,16 @@ async fn list_document_chunks(
 
 /// Adds chunks to a document, all or none. Those without an `embedding` are embedded, with the title before the text.
 #[utoipa::path(post, path = "/v1/libraries/{library}/documents/{document}/chunks", tag = "chunks", request_body = ChunksInput,
-    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id."), WriteParams),
     responses((status = 201, description = "It is written.", body = ChunksWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn add_chunks(
     State(app): State<App>,
     Path((library, document)): Path<(String, String)>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(input): Body<ChunksInput>,
 ) -> Answer<(StatusCode, Json<ChunksWritten>)> {
     let chunks = read_chunks(input.chunks, &app.service)?;
-    let written = blocking(&app, move |service| service.add_chunks(&library, &document, chunks)).await?;
+    let written = app.service.add_chunks(&library, &document, chunks, params.durability).await?;
     Ok((StatusCode::CREATED, Json(written)))
 }
 
@@ -115,22 +116,26 @@ async fn get_chunk(
 
 /// Changes a chunk. Another text without an `embedding` is embedded.
 #[utoipa::path(patch, path = "/v1/libraries/{library}/chunks/{chunk}", tag = "chunks", request_body = ChunkChange,
-    params(("library" = String, Path, description = "Id or name."), ("chunk" = String, Path, description = "Its id.")),
+    params(("library" = String, Path, description = "Id or name."), ("chunk" = String, Path, description = "Its id."), WriteParams),
     responses((status = 200, description = "As asked.", body = ChunkUpdated), Refused, Unreadable, NotFound, Failures))]
 async fn update_chunk(
     State(app): State<App>,
     Path((library, chunk)): Path<(String, String)>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(change): Body<ChunkChange>,
 ) -> Answer<Json<ChunkUpdated>> {
     let patch = change.read()?;
-    Ok(Json(blocking(&app, move |service| service.update_chunk(&library, &chunk, patch)).await?))
+    Ok(Json(app.service.update_chunk(&library, &chunk, patch, params.durability).await?))
 }
 
 /// Deletes a chunk.
 #[utoipa::path(delete, path = "/v1/libraries/{library}/chunks/{chunk}", tag = "chunks",
-    params(("library" = String, Path, description = "Id or name."), ("chunk" = String, Path, description = "Its id.")),
+    params(("library" = String, Path, description = "Id or name."), ("chunk" = String, Path, description = "Its id."), WriteParams),
     responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Failures))]
-async fn delete_chunk(State(app): State<App>, Path((library, chunk)): Path<(String, String)>) -> Answer<Json<Deleted>> {
-    Ok(Json(blocking(&app, move |service| service.delete_chunk(&library, &chunk)).await?))
+async fn delete_chunk(
+    State(app): State<App>,
+    Path((library, chunk)): Path<(String, String)>,
+    Params(params): Params<WriteParams>,
+) -> Answer<Json<Deleted>> {
+    Ok(Json(app.service.delete_chunk(&library, &chunk, params.durability).await?))
 }

@@ -8,7 +8,8 @@ use vecino_engine::{Code, Error, command::OnConflict, view::DocumentView};
 
 use super::{
     App, blocking,
-    extract::{Body, NoParams, Params, Path},
+    durability::WriteParams,
+    extract::{Body, Params, Path},
     input::{Conflict, DocumentChange, DocumentInput, objects},
     page::{PageParams, cursor},
     problem::Answer,
@@ -18,6 +19,7 @@ use crate::service::{
     documents::{BatchWritten, DocumentUpdated, DocumentWritten},
     libraries::Deleted,
 };
+use crate::store::Durability;
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_documents, add_document)).routes(routes!(add_documents)).routes(routes!(
@@ -37,6 +39,10 @@ struct ConflictParams {
     #[serde(default)]
     #[param(inline)]
     on_conflict: Conflict,
+    /// As for every write: `synced` unless told, or `logged`.
+    #[serde(default)]
+    #[param(inline)]
+    durability: Durability,
 }
 
 /// Documents to be written: all or none.
@@ -91,26 +97,26 @@ async fn add_document(
     Body(input): Body<DocumentInput>,
 ) -> Answer<(StatusCode, Json<DocumentWritten>)> {
     let document = input.read(&app.service)?;
-    let written = blocking(&app, move |service| service.put_document(&library, document, params.on_conflict.into())).await?;
+    let written = app.service.put_document(&library, document, params.on_conflict.into(), params.durability).await?;
     Ok((if written.skipped { StatusCode::OK } else { StatusCode::CREATED }, Json(written)))
 }
 
 /// Adds documents, all or none.
 #[utoipa::path(post, path = "/v1/libraries/{library}/documents/batch", tag = "documents", request_body = BatchInput,
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), WriteParams),
     responses((status = 200, description = "As asked.", body = BatchWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn add_documents(
     State(app): State<App>,
     Path(library): Path<String>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(input): Body<BatchInput>,
 ) -> Answer<Json<BatchWritten>> {
     let read = |(number, document): (usize, DocumentInput)| {
         document.read(&app.service).map_err(|problem| problem.within(&format!("documents[{number}]")))
     };
     let documents = input.documents.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-    let written = blocking(&app, move |service| service.put_documents(&library, documents, input.on_conflict.into()));
-    Ok(Json(written.await?))
+    let written = app.service.put_documents(&library, documents, input.on_conflict.into(), params.durability).await?;
+    Ok(Json(written))
 }
 
 /// Tells of a document.
@@ -123,13 +129,13 @@ async fn get_document(State(app): State<App>, Path((library, document)): Path<(S
 
 /// Writes a document in place of the one of this id, or as a new one.
 #[utoipa::path(put, path = "/v1/libraries/{library}/documents/{document}", tag = "documents", request_body = DocumentInput,
-    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id."), WriteParams),
     responses((status = 200, description = "It was replaced.", body = DocumentWritten),
         (status = 201, description = "There was none.", body = DocumentWritten), Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn put_document(
     State(app): State<App>,
     Path((library, id)): Path<(String, String)>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(mut input): Body<DocumentInput>,
 ) -> Answer<(StatusCode, Json<DocumentWritten>)> {
     if let Some(received) = input.id.replace(id.clone()).filter(|received| *received != id) {
@@ -137,7 +143,7 @@ async fn put_document(
         return Err(Error::new(Code::InvalidValue, detail).field("id").numbers(id, received).into());
     }
     let document = input.read(&app.service)?;
-    let written = blocking(&app, move |service| service.put_document(&library, document, OnConflict::Replace)).await?;
+    let written = app.service.put_document(&library, document, OnConflict::Replace, params.durability).await?;
     Ok((if written.created { StatusCode::CREATED } else { StatusCode::OK }, Json(written)))
 }
 
@@ -145,22 +151,26 @@ async fn put_document(
 ///
 /// Its chunks stay as they are: to embed them with another title, write the document anew.
 #[utoipa::path(patch, path = "/v1/libraries/{library}/documents/{document}", tag = "documents", request_body = DocumentChange,
-    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id."), WriteParams),
     responses((status = 200, description = "As asked.", body = DocumentUpdated), Refused, Unreadable, NotFound, Failures))]
 async fn update_document(
     State(app): State<App>,
     Path((library, document)): Path<(String, String)>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(change): Body<DocumentChange>,
 ) -> Answer<Json<DocumentUpdated>> {
     let patch = change.read()?;
-    Ok(Json(blocking(&app, move |service| service.update_document(&library, &document, patch)).await?))
+    Ok(Json(app.service.update_document(&library, &document, patch, params.durability).await?))
 }
 
 /// Deletes a document with its chunks.
 #[utoipa::path(delete, path = "/v1/libraries/{library}/documents/{document}", tag = "documents",
-    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id.")),
+    params(("library" = String, Path, description = "Id or name."), ("document" = String, Path, description = "Its id."), WriteParams),
     responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Failures))]
-async fn delete_document(State(app): State<App>, Path((library, document)): Path<(String, String)>) -> Answer<Json<Deleted>> {
-    Ok(Json(blocking(&app, move |service| service.delete_document(&library, &document)).await?))
+async fn delete_document(
+    State(app): State<App>,
+    Path((library, document)): Path<(String, String)>,
+    Params(params): Params<WriteParams>,
+) -> Answer<Json<Deleted>> {
+    Ok(Json(app.service.delete_document(&library, &document, params.durability).await?))
 }

@@ -12,6 +12,7 @@ use vecino_engine::{
 
 use super::{
     App, blocking,
+    durability::WriteParams,
     extract::{Body, NoParams, Params, Path},
     libraries::IndexTypeName,
     problem::Answer,
@@ -51,17 +52,17 @@ async fn get_index(State(app): State<App>, Path(library): Path<String>, _: Param
 ///
 /// It is built in the background; the old one serves until the new one is ready, and every chunk is found all the while.
 #[utoipa::path(put, path = "/v1/libraries/{library}/index", tag = "index", request_body = IndexInput,
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), WriteParams),
     responses((status = 200, description = "It is written.", body = IndexView), Refused, Unreadable, NotFound, Failures))]
 async fn choose_index(
     State(app): State<App>,
     Path(library): Path<String>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(input): Body<IndexInput>,
 ) -> Answer<Json<IndexView>> {
     let IndexInput { index_type, index_params, target_recall, rebuild } = input;
     let draft = IndexDraft { index_type, params: index_params, target_recall };
-    Ok(Json(blocking(&app, move |service| service.choose_index(&library, draft, rebuild)).await?))
+    Ok(Json(app.service.choose_index(&library, draft, rebuild, params.durability).await?))
 }
 
 /// Tells how good a library's answers are, as it has measured itself against exact search.

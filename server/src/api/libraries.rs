@@ -22,7 +22,8 @@ use vecino_engine::{
 
 use super::{
     App, blocking,
-    extract::{Body, NoParams, Params, Path},
+    durability::WriteParams,
+    extract::{Body, Params, Path},
     input::{Whole, object, optional_object, or_null, some},
     page::{PageParams, cursor},
     problem::{Answer, Problem},
@@ -174,11 +175,11 @@ async fn list_libraries(State(app): State<App>, Params(params): Params<PageParam
 /// Creates a library.
 ///
 /// Its contract (dimension, metric, embedding model) is fixed here or by its first vector, and holds for all that come after.
-#[utoipa::path(post, path = "/v1/libraries", tag = "libraries", request_body = LibraryInput,
+#[utoipa::path(post, path = "/v1/libraries", tag = "libraries", request_body = LibraryInput, params(WriteParams),
     responses((status = 201, description = "It is written.", body = LibraryView), Refused, Unreadable, Conflicts, Failures))]
 async fn create_library(
     State(app): State<App>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(input): Body<LibraryInput>,
 ) -> Answer<(StatusCode, Json<LibraryView>)> {
     let LibraryInput { name, id, metadata, metric, schema } = input;
@@ -199,7 +200,7 @@ async fn create_library(
         strict_schema,
         now: app.service.now(),
     };
-    let view = blocking(&app, move |service| service.create_library(draft)).await?;
+    let view = app.service.create_library(draft, params.durability).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
@@ -213,24 +214,28 @@ async fn get_library(State(app): State<App>, Path(library): Path<String>) -> Ans
 
 /// Renames a library, or describes it anew.
 #[utoipa::path(patch, path = "/v1/libraries/{library}", tag = "libraries", request_body = LibraryChange,
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), WriteParams),
     responses((status = 200, description = "As asked.", body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Failures))]
 async fn update_library(
     State(app): State<App>,
     Path(library): Path<String>,
-    _: Params<NoParams>,
+    Params(params): Params<WriteParams>,
     Body(change): Body<LibraryChange>,
 ) -> Answer<Json<LibraryView>> {
     let LibraryChange { name, metadata } = change;
-    Ok(Json(blocking(&app, move |service| service.update_library(&library, name, metadata.description)).await?))
+    Ok(Json(app.service.update_library(&library, name, metadata.description, params.durability).await?))
 }
 
 /// Deletes a library with all that is in it.
 #[utoipa::path(delete, path = "/v1/libraries/{library}", tag = "libraries",
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), WriteParams),
     responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Failures))]
-async fn delete_library(State(app): State<App>, Path(library): Path<String>) -> Answer<Json<Deleted>> {
-    Ok(Json(blocking(&app, move |service| service.delete_library(&library)).await?))
+async fn delete_library(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<WriteParams>,
+) -> Answer<Json<Deleted>> {
+    Ok(Json(app.service.delete_library(&library, params.durability).await?))
 }
 
 /// Downloads a library as a `.vecino` file.

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod documents;
+mod durability;
 mod extract;
 mod index;
 mod input;
@@ -108,17 +109,10 @@ impl Predicate for Compressible {
     }
 }
 
-/// Runs what blocks where it may; afterwards a checkpoint, if one is due.
+/// Runs what computes for long, or waits, on a thread that may.
 async fn blocking<T: Send + 'static>(app: &App, work: impl FnOnce(&Service) -> Result<T> + Send + 'static) -> Answer<T> {
     let service = Arc::clone(&app.service);
-    let done = tokio::task::spawn_blocking(move || {
-        let result = work(&service);
-        if service.checkpoint_is_due() {
-            // What comes of it stands in the log; the request does not wait for it.
-            tokio::task::spawn_blocking(move || drop(service.checkpoint()));
-        }
-        result
-    });
+    let done = tokio::task::spawn_blocking(move || work(&service));
     match done.await {
         Ok(result) => result.map_err(Problem::from),
         Err(error) => {

@@ -132,7 +132,7 @@ fn status_of(error: &Error) -> StatusCode {
         Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => StatusCode::CONFLICT,
         Code::Damaged | Code::UnsupportedVersion => StatusCode::INTERNAL_SERVER_ERROR,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-        Code::Locked | Code::Storage => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Locked | Code::Storage | Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

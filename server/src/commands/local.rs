@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use tokio::runtime::{self, Runtime};
 use vecino_engine::{
     Code, Error, Result,
     command::{self, ChunkDraft, DocumentDraft, IndexDraft, LibraryDraft},
@@ -28,15 +29,14 @@ use crate::{
         split::SplitOptions,
     },
     storage::FileStorage,
+    store::{Durability, StoreOptions},
 };
-
-/// The log is shortened when it has more bytes.
-const CHECKPOINT_EVERY: u64 = 256 << 20;
 
 /// A folder that this process has open.
 #[derive(Debug)]
 pub struct Local {
     service: Service,
+    runtime: Runtime,
 }
 
 impl Local {
@@ -67,9 +67,10 @@ impl Local {
             _ => anyhow::anyhow!("{}", error.detail),
         })?;
         let embedder = StaticEmbedder::load().context("the model inside this program is damaged; install it again")?;
-        let (service, _) = Service::open(storage, Box::new(embedder), CHECKPOINT_EVERY)
+        let (service, _) = Service::open(storage, Box::new(embedder), StoreOptions::default())
             .with_context(|| format!("cannot open {}; `vecino check` says more", folder.display()))?;
-        Ok(Self { service: service.with_split(split) })
+        let runtime = runtime::Builder::new_current_thread().build().context("cannot start a runtime")?;
+        Ok(Self { service: service.with_split(split), runtime })
     }
 
     /// Writes a library as a `.vecino` file.
@@ -85,7 +86,7 @@ impl Local {
     fn create(&self, wanted: &Wanted) -> Result<()> {
         let metric = wanted.metric.as_deref().unwrap_or_default();
         let index = wanted.index_type.as_deref().unwrap_or_default();
-        self.service.create_library(LibraryDraft {
+        let draft = LibraryDraft {
             id: self.service.new_id(),
             name: wanted.library.clone(),
             description: wanted.description.clone(),
@@ -96,8 +97,8 @@ impl Local {
             },
             now: self.service.now(),
             ..LibraryDraft::default()
-        })?;
-        Ok(())
+        };
+        self.runtime.block_on(self.service.create_library(draft, Durability::Synced)).map(drop)
     }
 
     fn document(&self, number: usize, document: &Document) -> Result<NewDocument> {
@@ -159,10 +160,8 @@ impl Target for Local {
         };
         let drafts = documents.iter().enumerate().map(|(number, document)| self.document(number, document));
         let drafts = drafts.collect::<Result<Vec<_>>>().map_err(refused)?;
-        let done = self.service.put_documents(library, drafts, on_conflict).map_err(refused)?;
-        if self.service.checkpoint_is_due() {
-            self.service.checkpoint().map_err(refused)?;
-        }
+        let written = self.service.put_documents(library, drafts, on_conflict, Durability::Synced);
+        let done = self.runtime.block_on(written).map_err(refused)?;
         Ok(Written { written: done.written as u64, skipped: done.skipped as u64, chunks: done.chunks as u64, seq: done.seq })
     }
 

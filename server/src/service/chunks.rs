@@ -5,13 +5,16 @@ use utoipa::ToSchema;
 use vecino_engine::{
     Error, Result,
     command::{ChunkDraft, ChunkPatch, Command},
+    db::Written,
     library::Library,
     model::shown,
     plan::{chunk_not_found, document_not_found},
+    state::State,
     view::ChunkView,
 };
 
 use super::{Listed, Page, Service, embedding::Waiting, known, libraries::Deleted};
+use crate::{host::in_place, store::Durability};
 
 /// A chunk to be written.
 #[derive(Clone, Debug)]
@@ -67,7 +70,13 @@ impl Service {
     ///
     /// # Errors
     /// What is wrong with any of them, with its place in the request.
-    pub fn add_chunks(&self, library: &str, document: &str, mut chunks: Vec<NewChunk>) -> Result<ChunksWritten> {
+    pub async fn add_chunks(
+        &self,
+        library: &str,
+        document: &str,
+        mut chunks: Vec<NewChunk>,
+        durability: Durability,
+    ) -> Result<ChunksWritten> {
         let title = self.with_library(library, |library| {
             let entry = library.document(document).ok_or_else(|| document_not_found(document))?;
             Ok(entry.document.metadata.title.clone())
@@ -82,8 +91,8 @@ impl Service {
             embedded_by,
             now: self.now(),
         };
-        let result = self.store.write(command, |_, written| ChunksWritten { chunks: ids, seq: written.seq });
-        result.map_err(|error| {
+        let seen = |_: &State, written: Written| ChunksWritten { chunks: ids, seq: written.seq };
+        self.store.write(command, durability, seen).await.map_err(|error| {
             given.iter().enumerate().fold(error, |error, (at, names)| where_given(error, &format!("chunks[{at}]."), names))
         })
     }
@@ -131,7 +140,13 @@ impl Service {
     ///
     /// # Errors
     /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::ChunkNotFound`], or what is wrong with the values.
-    pub fn update_chunk(&self, library: &str, id: &str, change: ChangedChunk) -> Result<ChunkUpdated> {
+    pub async fn update_chunk(
+        &self,
+        library: &str,
+        id: &str,
+        change: ChangedChunk,
+        durability: Durability,
+    ) -> Result<ChunkUpdated> {
         let ChangedChunk { mut patch, from_metadata } = change;
         let title = self.with_library(library, |library| {
             let chunk = library.slot(id).and_then(|slot| library.chunk_at(slot)).ok_or_else(|| chunk_not_found(id))?;
@@ -144,22 +159,23 @@ impl Service {
             waiting.add(0, 0, "text".to_owned(), self.title(&title), text);
             // A text that cannot be embedded is refused by the plan, before its empty vector is.
             patch.embedding = Some(Vec::new());
-            waiting.embed(self, &mut |_, _, vector| patch.embedding = Some(vector))?;
+            in_place(|| waiting.embed(self, &mut |_, _, vector| patch.embedding = Some(vector)))?;
         }
-        let command = Command::UpdateChunk { library: library.to_owned(), chunk: id.to_owned(), patch, embedded_by };
-        let result = self.store.write(command, |state, written| {
-            Ok(ChunkUpdated { chunk: chunk_view(known(state, library)?, id, false)?, seq: written.seq })
-        });
-        result.map_err(|error| where_given(error, "", &from_metadata))?
+        let (library, id) = (library.to_owned(), id.to_owned());
+        let command = Command::UpdateChunk { library: library.clone(), chunk: id.clone(), patch, embedded_by };
+        let seen = move |state: &State, written: Written| {
+            Ok(ChunkUpdated { chunk: chunk_view(known(state, &library)?, &id, false)?, seq: written.seq })
+        };
+        self.store.write(command, durability, seen).await.map_err(|error| where_given(error, "", &from_metadata))?
     }
 
     /// Deletes a chunk.
     ///
     /// # Errors
     /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::ChunkNotFound`].
-    pub fn delete_chunk(&self, library: &str, id: &str) -> Result<Deleted> {
+    pub async fn delete_chunk(&self, library: &str, id: &str, durability: Durability) -> Result<Deleted> {
         let command = Command::DeleteChunks { library: library.to_owned(), chunks: vec![id.to_owned()] };
-        self.store.write(command, |_, written| Deleted { seq: written.seq })
+        self.store.write(command, durability, |_, written| Deleted { seq: written.seq }).await
     }
 }
 

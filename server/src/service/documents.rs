@@ -24,6 +24,7 @@ use super::{
     libraries::Deleted,
     split::split,
 };
+use crate::{host::in_place, store::Durability};
 
 /// A document to be written.
 #[derive(Clone, Debug)]
@@ -117,47 +118,64 @@ impl Service {
     ///
     /// # Errors
     /// What is wrong with it; [`Code::DocumentExists`] under [`OnConflict::Refuse`].
-    pub fn put_document(&self, library: &str, document: NewDocument, on_conflict: OnConflict) -> Result<DocumentWritten> {
-        let id = document.draft.id.clone();
+    pub async fn put_document(
+        &self,
+        library: &str,
+        document: NewDocument,
+        on_conflict: OnConflict,
+        durability: Durability,
+    ) -> Result<DocumentWritten> {
+        let (name, id) = (library.to_owned(), document.draft.id.clone());
         let existed = self.with_library(library, |library| Ok(library.document(&id).is_some()))?;
-        let seen = |state: &State, written: Written, count: usize, _: usize| {
-            let library = known(state, library)?;
+        let seen = move |state: &State, written: Written, count: usize, _: usize| {
+            let library = known(state, &name)?;
             let entry = library.document(&id).ok_or_else(|| document_not_found(&id))?;
             let view = library.document_view(entry);
             let skipped = count == 0;
             Ok(DocumentWritten { id: view.id, chunks: view.chunks, seq: written.seq, skipped, created: !existed })
         };
-        self.put(library, vec![document], on_conflict, seen).map_err(alone)?
+        self.put(library, vec![document], on_conflict, durability, seen).await.map_err(alone)?
     }
 
     /// Writes documents: all or none.
     ///
     /// # Errors
     /// What is wrong with any of them, with its place in the request.
-    pub fn put_documents(&self, library: &str, documents: Vec<NewDocument>, on_conflict: OnConflict) -> Result<BatchWritten> {
-        let total = documents.len();
-        self.put(library, documents, on_conflict, |_, written, count, chunks| BatchWritten {
-            written: count,
-            skipped: total - count,
-            chunks,
-            seq: written.seq,
-        })
-    }
-
-    /// `seen` gets the state, what was written, how many documents and how many chunks that were.
-    fn put<T>(
+    pub async fn put_documents(
         &self,
         library: &str,
         documents: Vec<NewDocument>,
         on_conflict: OnConflict,
-        seen: impl FnOnce(&State, Written, usize, usize) -> T,
+        durability: Durability,
+    ) -> Result<BatchWritten> {
+        let total = documents.len();
+        let seen = move |_: &State, written: Written, count: usize, chunks: usize| BatchWritten {
+            written: count,
+            skipped: total - count,
+            chunks,
+            seq: written.seq,
+        };
+        self.put(library, documents, on_conflict, durability, seen).await
+    }
+
+    /// `seen` gets the state, what was written, how many documents and how many chunks that were.
+    async fn put<T: Send + 'static>(
+        &self,
+        library: &str,
+        documents: Vec<NewDocument>,
+        on_conflict: OnConflict,
+        durability: Durability,
+        seen: impl FnOnce(&State, Written, usize, usize) -> T + Send + 'static,
     ) -> Result<T> {
-        let prepared = self.prepare(library, documents, on_conflict)?;
+        let busy = documents.iter().any(|document| document.content.wants_vectors());
+        let prepare = || self.prepare(library, documents, on_conflict);
+        let prepared = if busy { in_place(prepare) } else { prepare() }?;
         let Prepared { drafts, origins, model, skipped } = prepared;
         tracing::debug!(documents = drafts.len(), skipped, "documents are prepared");
         // The first chunk of each tells whether it was written or, at the last moment, skipped.
         let first = |draft: &DocumentDraft| draft.chunks.first().map(|chunk| (chunk.id.clone(), draft.chunks.len()));
         let (total, sizes): (usize, Vec<_>) = (drafts.len(), drafts.iter().filter_map(first).collect());
+        let name = library.to_owned();
         let command = Command::PutDocuments {
             library: library.to_owned(),
             documents: drafts,
@@ -165,12 +183,12 @@ impl Service {
             embedded_by: model,
             now: self.now(),
         };
-        let result = self.store.write(command, |state, written| {
-            let there = |id: &str| state.find(library).is_some_and(|library| library.slot(id).is_some());
+        let seen = move |state: &State, written: Written| {
+            let there = |id: &str| state.find(&name).is_some_and(|library| library.slot(id).is_some());
             let chunks = sizes.iter().filter(|(id, _)| there(id)).map(|(_, chunks)| chunks).sum();
             seen(state, written, total - written.skipped, chunks)
-        });
-        result.map_err(|error| at_origin(error, &origins))
+        };
+        self.store.write(command, durability, seen).await.map_err(|error| at_origin(error, &origins))
     }
 
     /// Leaves out what exists and is to be kept, splits texts and embeds what wants it.
@@ -272,20 +290,28 @@ impl Service {
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`], [`Code::DocumentNotFound`], or what is wrong with the values.
-    pub fn update_document(&self, library: &str, id: &str, patch: DocumentPatch) -> Result<DocumentUpdated> {
-        let command = Command::UpdateDocument { library: library.to_owned(), document: id.to_owned(), patch };
-        self.store.write(command, |state, written| {
-            Ok(DocumentUpdated { document: document_view(known(state, library)?, id)?, seq: written.seq })
-        })?
+    pub async fn update_document(
+        &self,
+        library: &str,
+        id: &str,
+        patch: DocumentPatch,
+        durability: Durability,
+    ) -> Result<DocumentUpdated> {
+        let (library, id) = (library.to_owned(), id.to_owned());
+        let command = Command::UpdateDocument { library: library.clone(), document: id.clone(), patch };
+        let seen = move |state: &State, written: Written| {
+            Ok(DocumentUpdated { document: document_view(known(state, &library)?, &id)?, seq: written.seq })
+        };
+        self.store.write(command, durability, seen).await?
     }
 
     /// Deletes a document with its chunks.
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`], [`Code::DocumentNotFound`].
-    pub fn delete_document(&self, library: &str, id: &str) -> Result<Deleted> {
+    pub async fn delete_document(&self, library: &str, id: &str, durability: Durability) -> Result<Deleted> {
         let command = Command::DeleteDocuments { library: library.to_owned(), documents: vec![id.to_owned()] };
-        self.store.write(command, |_, written| Deleted { seq: written.seq })
+        self.store.write(command, durability, |_, written| Deleted { seq: written.seq }).await
     }
 }
 

@@ -7,6 +7,7 @@ use vecino_engine::{
 };
 
 use super::Service;
+use crate::host::in_place;
 
 /// Texts that wait for their vectors, and where each belongs.
 #[derive(Debug, Default)]
@@ -82,11 +83,14 @@ impl Service {
         let any = chunks.iter().any(|chunk| chunk.embed);
         let model = any.then(|| self.check_embeddable(library)).transpose()?;
         let mut drafts: Vec<ChunkDraft> = chunks.into_iter().map(|chunk| chunk.draft).collect();
-        waiting.embed(self, &mut |_, chunk, vector| {
+        let mut give = |_, chunk: usize, vector| {
             if let Some(draft) = drafts.get_mut(chunk) {
                 draft.embedding = vector;
             }
-        })?;
+        };
+        if any {
+            in_place(|| waiting.embed(self, &mut give))?;
+        }
         Ok((drafts, model))
     }
 }

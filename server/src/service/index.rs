@@ -7,6 +7,7 @@ use vecino_engine::{
 };
 
 use super::{Service, known};
+use crate::store::Durability;
 
 impl Service {
     /// What the index is, and what it waits for.
@@ -21,9 +22,16 @@ impl Service {
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`](vecino_engine::Code::LibraryNotFound), or what is wrong with the draft.
-    pub fn choose_index(&self, library: &str, index: IndexDraft, rebuild: bool) -> Result<IndexView> {
-        let command = Command::ChooseIndex { library: library.to_owned(), index, rebuild };
-        self.store.write(command, |state, _| Ok(known(state, library)?.index_view()))?
+    pub async fn choose_index(
+        &self,
+        library: &str,
+        index: IndexDraft,
+        rebuild: bool,
+        durability: Durability,
+    ) -> Result<IndexView> {
+        let library = library.to_owned();
+        let command = Command::ChooseIndex { library: library.clone(), index, rebuild };
+        self.store.write(command, durability, move |state, _| Ok(known(state, &library)?.index_view())).await?
     }
 
     /// How good the answers are.

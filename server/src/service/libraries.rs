@@ -10,6 +10,7 @@ use vecino_engine::{
 };
 
 use super::{Listed, Page, Service, known};
+use crate::store::Durability;
 
 /// What a deletion answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -34,7 +35,7 @@ impl Service {
     ///
     /// # Errors
     /// What is wrong with the draft.
-    pub fn create_library(&self, mut draft: LibraryDraft) -> Result<LibraryView> {
+    pub async fn create_library(&self, mut draft: LibraryDraft, durability: Durability) -> Result<LibraryView> {
         let own = self.embedder.model();
         if draft.embedding_model.as_ref().is_some_and(|model| model.name == own.name) {
             let expected = self.embedder.dimension();
@@ -48,7 +49,7 @@ impl Service {
             draft.embedding_model = Some(own.clone());
         }
         let id = draft.id.clone();
-        self.write_library(Command::CreateLibrary(draft), &id)
+        self.write_library(Command::CreateLibrary(draft), id, durability).await
     }
 
     /// Libraries in the order of their ids.
@@ -74,18 +75,24 @@ impl Service {
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`], [`Code::LibraryExists`], or what is wrong with the values.
-    pub fn update_library(&self, library: &str, name: Option<String>, description: Option<String>) -> Result<LibraryView> {
+    pub async fn update_library(
+        &self,
+        library: &str,
+        name: Option<String>,
+        description: Option<String>,
+        durability: Durability,
+    ) -> Result<LibraryView> {
         let id = self.with_library(library, |library| Ok(library.info().id.to_string()))?;
-        self.write_library(Command::UpdateLibrary { library: id.clone(), name, description }, &id)
+        self.write_library(Command::UpdateLibrary { library: id.clone(), name, description }, id, durability).await
     }
 
     /// Deletes a library with all that is in it.
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`].
-    pub fn delete_library(&self, library: &str) -> Result<Deleted> {
+    pub async fn delete_library(&self, library: &str, durability: Durability) -> Result<Deleted> {
         let command = Command::DeleteLibrary { library: library.to_owned() };
-        self.store.write(command, |_, written| Deleted { seq: written.seq })
+        self.store.write(command, durability, |_, written| Deleted { seq: written.seq }).await
     }
 
     /// A library as a file, unless the caller has it as of the sequence `known_seq`.
@@ -100,7 +107,9 @@ impl Service {
         })
     }
 
-    fn write_library(&self, command: Command, id: &str) -> Result<LibraryView> {
-        self.store.write(command, |state, _| known(state, id).map(vecino_engine::library::Library::view))?
+    async fn write_library(&self, command: Command, id: String, durability: Durability) -> Result<LibraryView> {
+        self.store
+            .write(command, durability, move |state, _| known(state, &id).map(vecino_engine::library::Library::view))
+            .await?
     }
 }

@@ -1,7 +1,7 @@
 //! What the server does for a client, whatever the way in.
 //!
-//! Every call blocks. Texts become vectors before the store is asked for its lock, so that a write holds it for as short as
-//! it can.
+//! Reading takes the present state and computes on the caller's thread. Writing waits for the disk without a thread. Texts become
+//! vectors before a write is queued.
 
 pub mod chunks;
 pub mod documents;
@@ -10,8 +10,6 @@ pub mod index;
 pub mod libraries;
 pub mod query;
 pub mod split;
-
-use std::time::Duration;
 
 use vecino_engine::{
     Error, Result, checkpoint::Checkpointed, host::Host, journal::Recovery, library::Library, model::Timestamp,
@@ -23,7 +21,7 @@ use crate::{
     embed::Embedder,
     host::{RayonPool, SystemHost},
     storage::FileStorage,
-    store::Store,
+    store::{Store, StoreOptions},
 };
 
 /// Everything that a client can ask for.
@@ -55,12 +53,12 @@ pub struct Listed<T> {
 }
 
 impl Service {
-    /// Opens a folder. A checkpoint is due when the log has more than `checkpoint_every` bytes; never if that is 0.
+    /// Opens a folder.
     ///
     /// # Errors
     /// As [`vecino_engine::journal::Journal::open`].
-    pub fn open(storage: FileStorage, embedder: Box<dyn Embedder>, checkpoint_every: u64) -> Result<(Self, Recovery)> {
-        let (store, recovery) = Store::open(storage, checkpoint_every)?;
+    pub fn open(storage: FileStorage, embedder: Box<dyn Embedder>, options: StoreOptions) -> Result<(Self, Recovery)> {
+        let (store, recovery) = Store::open(storage, options)?;
         Ok((Self { store, embedder, host: SystemHost, pool: RayonPool, split: SplitOptions::default() }, recovery))
     }
 
@@ -91,19 +89,7 @@ impl Service {
     /// # Errors
     /// As [`Store::checkpoint`].
     pub fn checkpoint(&self) -> Result<Checkpointed> {
-        let begun = std::time::Instant::now();
-        let result = self.store.checkpoint();
-        let took = Duration::as_millis(&begun.elapsed());
-        match &result {
-            Ok(done) => tracing::info!(seq = done.seq, written = done.written, took_ms = %took, "snapshots are written"),
-            Err(error) => tracing::error!(%error, "snapshots cannot be written"),
-        }
-        result
-    }
-
-    /// Whether the log is large enough for a checkpoint. Says so once until the checkpoint is made.
-    pub fn checkpoint_is_due(&self) -> bool {
-        self.store.checkpoint_is_due()
+        self.store.checkpoint()
     }
 
     /// Why nothing can be written any more, if that is so.

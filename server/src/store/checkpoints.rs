@@ -1,0 +1,117 @@
+//! When snapshots are written, and the thread that does it.
+
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use vecino_engine::{checkpoint::Checkpoints, state::State};
+
+/// The disk may hold so much more than the data, before half of the data is added to it.
+const SLACK: u64 = 1 << 20;
+
+/// How long a writer waits at most for a checkpoint that makes room.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Decides when a checkpoint is due, so that the folder stays within three times the data, and recovery short.
+///
+/// While a checkpoint is written, the folder holds the old snapshots, the new ones and the log. So it is due when the old
+/// snapshots and the log together are more than 1.5 times the data (the rest is what was overwritten or deleted), or when the log
+/// is longer than half of the data and than `after`. Writers wait, while one is written, before all three are more than three
+/// times the data.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    /// Bytes of log that are worth a checkpoint in any case, 0 for never.
+    after: u64,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner {
+    known: Checkpoints,
+    /// Bytes of log.
+    log: u64,
+    /// Bytes of log below which there is nothing to decide.
+    look_at: u64,
+    /// Bytes of log at which writers wait, while a checkpoint is written.
+    wait_at: Option<u64>,
+    wanted: bool,
+    closed: bool,
+}
+
+impl Schedule {
+    pub(super) fn new(after: u64, known: Checkpoints) -> Self {
+        let inner = Inner { known, log: 0, look_at: 0, wait_at: None, wanted: false, closed: false };
+        Self { after, inner: Mutex::new(inner), changed: Condvar::new() }
+    }
+
+    /// Looks at the log after it has grown, and wakes the thread if a checkpoint is due.
+    pub(super) fn grown(&self, log: u64, state: &State) {
+        let mut inner = self.inner();
+        inner.log = log;
+        if self.after == 0 || log < inner.look_at || inner.wanted || inner.wait_at.is_some() {
+            return;
+        }
+        let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
+        let slack = SLACK.min(self.after);
+        let wasted = snapshots.saturating_add(log) > (live + live / 2).saturating_add(slack);
+        let long = log > self.after.max(live / 2);
+        if log > slack && (wasted || long) {
+            inner.wanted = true;
+            self.changed.notify_all();
+        } else {
+            inner.look_at = log + slack / 4;
+        }
+    }
+
+    /// Waits until a checkpoint is due; `false` at the end.
+    pub(super) fn wait(&self) -> bool {
+        let mut inner = self.inner();
+        while !inner.wanted && !inner.closed {
+            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        !inner.closed
+    }
+
+    /// Begins a checkpoint of a state: what is known of the last one.
+    pub(super) fn begin(&self, state: &State) -> Checkpoints {
+        let mut inner = self.inner();
+        inner.wanted = false;
+        let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
+        inner.wait_at = Some((2 * live).saturating_sub(snapshots).max(SLACK));
+        inner.known.clone()
+    }
+
+    /// Ends it, with what is known now, or after a failure, when the log has `log` bytes.
+    pub(super) fn end(&self, known: Option<Checkpoints>, log: u64) {
+        let mut inner = self.inner();
+        inner.wait_at = None;
+        // After a failure, not every write shall try again.
+        inner.look_at = if known.is_some() { 0 } else { log + log / 4 + SLACK };
+        if let Some(known) = known {
+            inner.known = known;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Holds a writer while the log grows faster than the checkpoint that is to shorten it.
+    pub(super) fn hold(&self) {
+        let inner = self.inner();
+        if inner.wait_at.is_some_and(|at| inner.log > at) {
+            let held = |inner: &mut Inner| inner.wait_at.is_some() && !inner.closed;
+            drop(self.changed.wait_timeout_while(inner, PATIENCE, held));
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) fn close(&self) {
+        self.inner().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// All that is done under the lock is counting.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,345 @@
+//! What is stored: the only locks of the server.
+//!
+//! Readers take the published [`State`], a value that never changes, and wait for nobody. Writers put their commands into the
+//! [queue]; whoever leads writes a whole group with one append and one sync, then publishes one new state, then answers all.
+//! `ARCHITECTURE.md` says which lock guards what, and why that is enough.
+
+mod checkpoints;
+#[cfg(test)]
+mod loom_tests;
+mod order;
+pub(crate) mod queue;
+mod space;
+mod sync;
+mod writer;
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{oneshot, watch};
+use vecino_engine::{
+    Code, Error, Result,
+    checkpoint::Checkpointed,
+    command::Command,
+    db::Written,
+    journal::{Journal, Opened, Recovery},
+    state::State,
+    storage::Storage,
+};
+
+use self::{
+    checkpoints::Schedule,
+    order::{Order, Write, interrupted, weight},
+    queue::{Lead, Limits, Queue, Refused},
+    writer::Writer,
+};
+use crate::{host::in_place, storage::FileStorage};
+
+pub use order::Durability;
+
+/// A write that is only logged is on the disk after this time, if the disk is not slower.
+pub const LOGGED_DELAY: Duration = Duration::from_millis(50);
+
+/// What may wait to be written, more is refused: writes, and their bytes.
+const WAITING: Limits = Limits { items: 4_096, weight: 256 << 20 };
+
+/// What is written as one: writes, and their bytes.
+const GROUP: Limits = Limits { items: 1_024, weight: 4 << 20 };
+
+/// How a store behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreOptions {
+    /// Bytes of log that are worth a checkpoint in any case; 0 for checkpoints on demand only.
+    pub checkpoint_after: u64,
+    /// Bytes of the disk that are left free.
+    pub reserve: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { checkpoint_after: 256 << 20, reserve: 0 }
+    }
+}
+
+/// What is stored, and the threads that write it. See the [module](self).
+pub struct Store<S: Storage + Send + Sync + 'static = FileStorage> {
+    shared: Arc<Shared<S>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared<S> {
+    queue: Queue<Box<dyn Order>>,
+    writer: Mutex<Writer<Arc<S>>>,
+    published: watch::Sender<Arc<State>>,
+    schedule: Schedule,
+    /// Held while a checkpoint is made, so that there is one at a time.
+    checkpointing: Mutex<()>,
+    storage: Arc<S>,
+}
+
+impl<S: Storage + Send + Sync> fmt::Debug for Store<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("seq", &self.state().seq()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Storage + Send + Sync + 'static> Store<S> {
+    /// Opens a storage.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; [`Code::Storage`] when no thread can be started.
+    pub fn open(storage: S, options: StoreOptions) -> Result<(Self, Recovery)> {
+        let storage = Arc::new(storage);
+        let Opened { journal, checkpoints, state, recovery } = Journal::open(Arc::clone(&storage))?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(WAITING),
+            published: watch::Sender::new(Arc::new(state.clone())),
+            writer: Mutex::new(Writer::new(journal, state, options.reserve)),
+            schedule: Schedule::new(options.checkpoint_after, checkpoints),
+            checkpointing: Mutex::new(()),
+            storage,
+        });
+        let store = Self { shared, threads: Mutex::default() };
+        store.start("vecino-write", Shared::write_groups)?;
+        store.start("vecino-snapshot", Shared::write_checkpoints)?;
+        Ok((store, recovery))
+    }
+
+    fn start(&self, name: &str, work: fn(&Shared<S>)) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(&shared));
+        let thread = thread.map_err(|error| Error::new(Code::Storage, format!("cannot start a thread: {error}")))?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    /// The state as of the last write that is durable (or logged, if it asked for no more). It does not change; a later call
+    /// gives a later one. Cost: a lock for a few instructions.
+    pub fn state(&self) -> Arc<State> {
+        self.shared.state()
+    }
+
+    /// Tells of every state that is published, to wait for one.
+    pub fn watch(&self) -> watch::Receiver<Arc<State>> {
+        self.shared.published.subscribe()
+    }
+
+    /// Reads the present state.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read<T>(&self, read: impl FnOnce(&State) -> Result<T>) -> Result<T> {
+        read(&self.state())
+    }
+
+    /// Writes, and waits without keeping a thread. `seen` makes the answer from the state right after the write; it runs before
+    /// the write is durable, and what it makes is given out when it is.
+    ///
+    /// # Errors
+    /// What the plan refuses; [`Code::Overloaded`] when too much waits; [`Code::StorageFull`]; [`Code::Storage`]. Nothing has
+    /// changed then, unless the disk itself failed, when it is not known whether the write is there after a restart.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        command: Command,
+        durability: Durability,
+        seen: impl FnOnce(&State, Written) -> T + Send + 'static,
+    ) -> Result<T> {
+        let answer = self.submit(command, durability, seen)?;
+        answer.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    /// As [`Store::write`], keeping the thread: not for use within a future.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_blocking<T: Send + 'static>(
+        &self,
+        command: Command,
+        durability: Durability,
+        seen: impl FnOnce(&State, Written) -> T + Send + 'static,
+    ) -> Result<T> {
+        let answer = self.submit(command, durability, seen)?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    fn submit<T: Send + 'static>(
+        &self,
+        command: Command,
+        durability: Durability,
+        seen: impl FnOnce(&State, Written) -> T + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T>>> {
+        let weight = weight(&command);
+        let (sender, answer) = oneshot::channel();
+        let write = Write { command: Some(command), durability, seen: Some(seen), value: None, answer: sender };
+        match self.shared.queue.push(Box::new(write), weight) {
+            Ok(None) => {}
+            Ok(Some(lead)) => {
+                in_place(|| self.shared.write_group(&lead));
+            }
+            Err(Refused::Closed) => return Err(closed()),
+            Err(Refused::Full(writes, bytes)) => {
+                let detail = format!("{writes} writes ({bytes} bytes) wait already; try again in a moment");
+                return Err(Error::new(Code::Overloaded, detail).numbers(WAITING.items, writes));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// How much waits to be written: writes, and about how many bytes they have.
+    pub fn waiting(&self) -> (usize, usize) {
+        self.shared.queue.depth()
+    }
+
+    /// Changes what is derived from the log and not in it, such as an index, and publishes it. The log does not tell of it, so
+    /// what is in the log must not change. Waits for a group that is being written.
+    ///
+    /// # Errors
+    /// [`Code::Storage`] after a failure inside.
+    pub fn amend<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
+        let mut writer = self.shared.writer()?;
+        let (value, state) = writer.amend(change);
+        self.shared.published.send_replace(state);
+        Ok(value)
+    }
+
+    /// Writes snapshots of what has changed and shortens the log. Reads and writes go on.
+    ///
+    /// # Errors
+    /// As [`Journal::cut`] and [`vecino_engine::checkpoint::Checkpoints::write`].
+    pub fn checkpoint(&self) -> Result<Checkpointed> {
+        self.shared.checkpoint()
+    }
+
+    /// Why nothing can be written any more, if that is so.
+    pub fn failure(&self) -> Option<Error> {
+        match self.shared.writer() {
+            Ok(writer) => writer.journal.as_ref().map_or_else(|| Some(closed()), |journal| journal.failure().cloned()),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Writes what waits and closes the log in order; later writes are refused.
+    ///
+    /// # Errors
+    /// As [`Journal::close`].
+    pub fn close(&self) -> Result<()> {
+        self.end_threads();
+        match self.shared.writer()?.journal.take() {
+            Some(journal) => journal.close().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn end_threads(&self) {
+        self.shared.queue.close();
+        self.shared.schedule.close();
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Panics are caught within, and a write that failed has been answered.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<S: Storage + Send + Sync + 'static> Drop for Store<S> {
+    fn drop(&mut self) {
+        self.end_threads();
+    }
+}
+
+impl<S: Storage> Shared<S> {
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Writer<Arc<S>>>> {
+        // A thread panicked with the lock: what it left behind is not to be trusted, the files are.
+        self.writer.lock().map_err(|_| interrupted())
+    }
+
+    /// The thread that leads when there is company.
+    fn write_groups(&self) {
+        while let Some(lead) = self.queue.wait() {
+            while self.write_group(&lead) > 0 {}
+        }
+    }
+
+    /// Writes the next group; how many were in it.
+    fn write_group(&self, lead: &Lead<'_, Box<dyn Order>>) -> usize {
+        let mut group = lead.take(GROUP.items, GROUP.weight);
+        let count = group.len();
+        // After a panic the orders are dropped, which tells those who wait, and the lock is poisoned.
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_orders(lead, &mut group)));
+        let results = written.unwrap_or_else(|_| Err(interrupted()));
+        let results = results.unwrap_or_else(|error| group.iter().map(|_| Err(error.clone())).collect());
+        for (order, result) in group.into_iter().zip(results) {
+            order.answer(result);
+        }
+        count
+    }
+
+    fn write_orders(&self, lead: &Lead<'_, Box<dyn Order>>, group: &mut [Box<dyn Order>]) -> Result<Vec<Result<()>>> {
+        self.schedule.hold();
+        let mut writer = self.writer()?;
+        let done = writer.write(group, &|| self.state());
+        lead.again_at(writer.due());
+        let log = writer.journal.as_ref().map_or(0, Journal::log_bytes);
+        if let Some(state) = &done.state {
+            self.published.send_replace(Arc::clone(state));
+        }
+        drop(writer);
+        if let Some(state) = done.state {
+            self.schedule.grown(log, &state);
+        }
+        Ok(done.results)
+    }
+
+    /// The thread that makes checkpoints when they are due.
+    fn write_checkpoints(&self) {
+        while self.schedule.wait() {
+            // What comes of it stands in the log.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.checkpoint()));
+        }
+    }
+
+    fn checkpoint(&self) -> Result<Checkpointed> {
+        let begun = Instant::now();
+        let made = self.make_checkpoint();
+        let took_ms = begun.elapsed().as_millis() as u64;
+        match &made {
+            Ok(done) => tracing::info!(seq = done.seq, written = done.written, took_ms, "snapshots are written"),
+            Err(error) => tracing::error!(%error, took_ms, "snapshots cannot be written"),
+        }
+        made
+    }
+
+    fn make_checkpoint(&self) -> Result<Checkpointed> {
+        let _one = self.checkpointing.lock().map_err(|_| interrupted())?;
+        let (cut, state) = {
+            let mut writer = self.writer()?;
+            let journal = writer.journal.as_mut().ok_or_else(closed)?;
+            // Between two groups, the published state is the one after the last record.
+            (journal.cut(), self.state())
+        };
+        let mut known = self.schedule.begin(&state);
+        let done = cut.and_then(|cut| Ok((cut, known.write(&*self.storage, &state)?)));
+        let mut writer = self.writer()?;
+        let log = writer.journal.as_mut().map_or(0, |journal| {
+            if let Ok((cut, _)) = &done {
+                journal.forget(cut);
+            }
+            journal.log_bytes()
+        });
+        drop(writer);
+        self.schedule.end(done.is_ok().then_some(known), log);
+        done.map(|(_, done)| done)
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Code::Storage, "the server is shutting down; nothing is written any more")
+}
