@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `wasm`, `sim`, `crash`, `docker-test`.
+//! The project's own commands: `cargo xtask demo`, `test`, `wasm`, `sim`, `crash`, `fuzz`, `docker-test`.
 //!
 //! They need Rust (with rustup), Node.js with npm, and Chromium for the browser tests. Everything else comes from the
 //! lock files. One file per noun; `setup.rs` says what must be installed.
@@ -7,6 +7,7 @@ mod browser;
 mod checkout;
 mod demo;
 mod docker;
+mod fuzz;
 mod imports;
 mod process;
 mod report;
@@ -53,6 +54,8 @@ enum Command {
     Sim(tests_program::Options),
     /// Kills a real server again and again while clients write to it; `--help` names the arguments.
     Crash(tests_program::Options),
+    /// Feeds random bytes to all that reads files or requests. Installs cargo-fuzz where it is missing.
+    Fuzz(fuzz::Options),
     /// Runs one wasm test file; cargo calls it as the runner of the wasm target.
     #[command(hide = true)]
     WasmTestRunner {
@@ -84,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode> {
             process::run(checkout.cargo().args(["build", "--locked", "--release", "--package=vecino-server", "--bin=vecino"]))?;
             tests_program::run(&checkout, "crash", &options)?;
         }
+        Command::Fuzz(options) => fuzz::run(&Checkout::find()?, &options)?,
         Command::WasmTestRunner { arguments } => {
             let program = OsString::from("wasm-bindgen-test-runner");
             wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::iter::once(program).chain(arguments))?;

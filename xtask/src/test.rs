@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::browser::Browser;
 use crate::checkout::{Checkout, WASM_TARGET};
+use crate::fuzz;
 use crate::process;
 use crate::report::{self, Outcome, Report};
 use crate::setup::{self, Packages};
@@ -38,7 +39,7 @@ const WARNINGS_ARE_ERRORS: [&str; 3] = ["--", "-D", "warnings"];
 type Action = fn(&mut Run) -> Result<Outcome>;
 
 /// The steps, quick ones first. All of them share cargo's dev profile and its flags, so that little is built twice.
-const STEPS: [(&str, Action); 12] = [
+const STEPS: [(&str, Action); 14] = [
     ("set up", set_up),
     ("format", format),
     ("lint, this machine", lint_host),
@@ -47,6 +48,8 @@ const STEPS: [(&str, Action); 12] = [
     ("licences, bans, sources", licences),
     ("build tests and server", build),
     ("test", test),
+    ("fuzz, a minute each", fuzz),
+    ("unsafe kernels under Miri", miri),
     ("wasm package: build, size, imports", wasm_package),
     ("test wasm in Node.js", wasm_in_node),
     ("test wasm in Chromium", wasm_in_chromium),
@@ -146,6 +149,20 @@ fn test(run: &mut Run) -> Result<Outcome> {
         outcome = run.tests(&mut command)?;
     }
     Ok(outcome)
+}
+
+fn fuzz(run: &mut Run) -> Result<Outcome> {
+    Ok(match fuzz::a_minute_each(&run.checkout)? {
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            Outcome::Passed
+        }
+        Err(why) => Outcome::Skipped(why),
+    })
+}
+
+fn miri(run: &mut Run) -> Result<Outcome> {
+    Ok(fuzz::miri(&run.checkout)?.map_or_else(Outcome::Skipped, |()| Outcome::Passed))
 }
 
 fn wasm_package(run: &mut Run) -> Result<Outcome> {

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The longest vectors; Miri is too slow for more.
+const LONGEST: usize = if cfg!(miri) { 70 } else { 4_200 };
+
 /// Equal bits; any NaN equals any other, see the module.
 fn same(a: f32, b: f32) -> bool {
     a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
@@ -62,7 +65,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn floats_agree((a, b) in (1_usize..=4_200).prop_flat_map(vectors)) {
+    fn floats_agree((a, b) in (1_usize..=LONGEST).prop_flat_map(vectors)) {
         for twin in twins() {
             prop_assert_eq!(difference(twin, &a, &b), None, "{}", twin.name);
         }
@@ -76,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_agree((a, b) in (1_usize..=4_200).prop_flat_map(|dim| (
+    fn bytes_agree((a, b) in (1_usize..=LONGEST).prop_flat_map(|dim| (
         prop::collection::vec(any::<i8>(), dim),
         prop::collection::vec(any::<i8>(), dim),
     ))) {
@@ -106,9 +109,9 @@ proptest! {
 #[test]
 fn every_length_agrees_at_any_alignment() {
     let mut numbers = Numbers(1);
-    let (floats, bytes) = (numbers.floats(2 * 4_200 + 17), numbers.bytes(2 * 4_200 + 17));
+    let (floats, bytes) = (numbers.floats(2 * LONGEST + 17), numbers.bytes(2 * LONGEST + 17));
     for twin in twins() {
-        for dim in 0..=4_200 {
+        for dim in 0..=LONGEST {
             let (from, to) = (dim % 17, dim % 17 + dim);
             let found = difference(twin, &floats[from..to], &floats[to..to + dim]);
             assert_eq!(found, None, "{} at {dim}", twin.name);
@@ -183,6 +186,7 @@ fn the_order_is_the_one_that_is_written_down() {
 
 /// Bits that every machine must give; this is the test that compares x86-64, ARM and wasm with one another.
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn the_bits_are_the_same_everywhere() {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut take = |bits: u32| hash = (hash ^ u64::from(bits)).wrapping_mul(0x0100_0000_01b3);

@@ -46,7 +46,7 @@ fn is_foreign(path: &str) -> bool {
 /// Files whose words are not ours to choose.
 pub(super) fn is_data(path: &str) -> bool {
     let names = ["Cargo.lock", "package-lock.json", ".jsonl", ".tsv", ".csv"];
-    path.starts_with("tests/data/") || names.iter().any(|name| path.ends_with(name))
+    path.starts_with("tests/data/") || path.starts_with("tests/fuzz/corpus/") || names.iter().any(|name| path.ends_with(name))
 }
 
 /// Applies a rule to all text files that it is about, and fails with every finding.

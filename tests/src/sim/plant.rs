@@ -31,24 +31,3 @@ impl Plant {
         Self::ApplyBeforeAppend,
     ];
 }
-
-/// Makes the checksums of a segment of the log right, whatever its payloads are.
-pub(super) fn forgive(segment: &mut [u8]) {
-    use vecino_engine::codec::{FRAME_HEADER, SEGMENT_HEADER};
-    let word = |bytes: &[u8], at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    if segment.len() < SEGMENT_HEADER {
-        return;
-    }
-    let mut chain = crc32c::crc32c(&segment[..28]);
-    segment[28..32].copy_from_slice(&chain.to_le_bytes());
-    let mut at = SEGMENT_HEADER;
-    while segment.len() - at >= FRAME_HEADER {
-        let end = at + FRAME_HEADER + word(segment, at) as usize;
-        let Some(payload) = segment.get(at + FRAME_HEADER..end) else { return };
-        chain = crc32c::crc32c_append(chain, payload);
-        segment[at + 4..at + 8].copy_from_slice(&chain.to_le_bytes());
-        let header = crc32c::crc32c(&segment[at..at + FRAME_HEADER - 4]);
-        segment[at + FRAME_HEADER - 4..at + FRAME_HEADER].copy_from_slice(&header.to_le_bytes());
-        at = end;
-    }
-}
