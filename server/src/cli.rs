@@ -1,11 +1,12 @@
 //! What the program can be told on the command line.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{check, export, health, import, query},
+    config::{self, ServeArgs},
     serve,
 };
 
@@ -33,7 +34,9 @@ pub struct Output {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a data folder over HTTP.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+    /// Print the settings that `serve` would have, and where each comes from.
+    Config(ConfigArgs),
     /// Write the lines of a JSONL file into a library.
     Import(import::ImportArgs),
     /// Save a library as a `.vecino` file.
@@ -46,35 +49,31 @@ enum Command {
     Health(health::HealthArgs),
 }
 
-/// What `vecino serve` can be told.
+/// What `vecino config` can be told: the same as `vecino serve`.
 #[derive(Args, Clone, Debug)]
-pub struct ServeArgs {
-    /// The folder that keeps the data; created if it is missing.
-    #[arg(long, value_name = "DIR", env = "VECINO_DATA_DIR")]
-    pub data_dir: PathBuf,
-    /// The address to listen at.
-    #[arg(long, value_name = "ADDR", env = "VECINO_LISTEN", default_value = "127.0.0.1:7700")]
-    pub listen: SocketAddr,
-    /// Listen at an address that other machines can reach, though nobody is asked for a password yet.
-    #[arg(long, env = "VECINO_ALLOW_REMOTE")]
-    pub allow_remote: bool,
-    /// The largest body of a request, such as `64MiB`.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = bytes)]
-    pub max_body_bytes: u64,
-    /// Write snapshots when the log is larger than this, such as `256MiB`; 0 for only on demand.
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = bytes)]
-    pub snapshot_after_bytes: u64,
-    /// After so many seconds a request is given up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub request_timeout: u64,
+struct ConfigArgs {
+    #[command(flatten)]
+    _settings: Box<ServeArgs>,
+    /// Filled in when the line is read.
+    #[arg(skip)]
+    effective: config::Effective,
 }
 
 impl Cli {
+    /// Where the settings go that the command prints, if it does.
+    pub(crate) fn settings(&mut self) -> Option<&mut config::Effective> {
+        match &mut self.command {
+            Command::Config(args) => Some(&mut args.effective),
+            _ => None,
+        }
+    }
+
     /// Does what was asked. Errors go to stderr as one line.
     pub fn run(self) -> ExitCode {
         let output = self.output;
         let result = match self.command {
             Command::Serve(args) => serve::run(&args, output),
+            Command::Config(args) => config::print(&args.effective, output),
             Command::Import(args) => import::run(&args, output),
             Command::Export(args) => export::run(&args, output),
             Command::Query(args) => query::run(&args, output),

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use vecino_server::cli::Cli;
+use vecino_server::config;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    config::parse(std::env::args_os()).unwrap_or_else(|error| error.exit()).run()
 }

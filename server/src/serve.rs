@@ -3,18 +3,23 @@
 use std::{
     io::{IsTerminal, Write},
     net::{SocketAddr, TcpListener},
+    num::NonZeroU32,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use axum::http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     api,
-    cli::{Output, ServeArgs},
+    cli::Output,
+    config::{LogFormat, Secret, ServeArgs},
     embed::StaticEmbedder,
+    network::{self, TlsFiles},
+    security::{audit::AuditLog, keys::KeyRing, limits::Allowance},
     service::Service,
     storage::FileStorage,
     store::StoreOptions,
@@ -28,29 +33,37 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the address, the folder or what is in it is not to be had; one sentence each.
 pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
-    log_to_stderr(output);
-    if !args.listen.ip().is_loopback() && !args.allow_remote {
-        eprintln!(
-            "vecino: {} can be reached from other machines, and this server asks nobody for a password yet; \
-             add --allow-remote if that is meant",
-            args.listen
-        );
-        return Ok(ExitCode::from(2));
-    }
+    log_to_stderr(args, output);
+    // A connection is a file; where the limit cannot be raised, the one that holds is in force.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let begun = Instant::now();
     let listener = listen(args.listen)?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let service = Arc::new(open(args)?);
+    let keys = Arc::new(open_keys(args)?);
+    let loopback = args.listen.ip().is_loopback();
+    if !loopback && !keys.required() && !args.insecure_no_auth {
+        eprintln!(
+            "vecino: {} can be reached from other machines, and this server has no keys: set VECINO_API_KEY to the key of the first \
+             administrator, or add --insecure-no-auth if everybody may do everything",
+            args.listen
+        );
+        return Ok(ExitCode::from(2));
+    }
     let options = api::Options {
         max_body_bytes: usize::try_from(args.max_body_bytes).unwrap_or(usize::MAX),
         timeout: Duration::from_secs(args.request_timeout),
+        keys,
+        audit: args.audit_log.as_deref().map(AuditLog::open).transpose()?.unwrap_or_default(),
+        loopback,
+        origins: origins(&args.cors_origin)?,
     };
     let router = api::router(Arc::clone(&service), options)?;
     tracing::info!(%address, took_ms = %begun.elapsed().as_millis(), "the server is ready");
     greet(args, address, output)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    let served = runtime.block_on(serve(listener, router));
+    let served = runtime.block_on(serve(listener, router, args));
     // Writes that still run get their answer on the disk, if not on the network.
     runtime.shutdown_timeout(DRAIN);
     let closed = service.close();
@@ -60,13 +73,30 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The log of the program: to stderr, as `VECINO_LOG` says, such as `debug` or `vecino_server=debug`.
-fn log_to_stderr(output: Output) {
+/// The log of the program, to stderr.
+fn log_to_stderr(args: &ServeArgs, output: Output) {
     let default = if output.quiet { "error" } else { "info" };
-    let filter = EnvFilter::try_from_env("VECINO_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = args.log.as_deref().and_then(|log| EnvFilter::try_new(log).ok()).unwrap_or_else(|| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let json = output.json || args.log_format == LogFormat::Json;
     // A second subscriber, in tests, changes nothing.
-    let _ = if output.json { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
+    let _ = if json { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
+}
+
+fn open_keys(args: &ServeArgs) -> Result<KeyRing> {
+    let allowance = Allowance { per_second: NonZeroU32::new(args.rate_limit), at_once: args.concurrency_limit };
+    Ok(KeyRing::open(&args.data_dir, args.api_key.as_ref().map(Secret::reveal), allowance)?)
+}
+
+fn origins(origins: &[String]) -> Result<Vec<HeaderValue>> {
+    let origin = |origin: &String| {
+        let sound = ["http://", "https://"]
+            .iter()
+            .any(|scheme| origin.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.contains('/')));
+        anyhow::ensure!(sound, "cors_origin: an origin looks like https://example.com, received '{origin}'");
+        Ok(HeaderValue::from_str(origin)?)
+    };
+    origins.iter().map(origin).collect()
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -100,39 +130,25 @@ fn open(args: &ServeArgs) -> Result<Service> {
 }
 
 fn greet(args: &ServeArgs, address: SocketAddr, output: Output) -> Result<()> {
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
     let mut out = std::io::stdout().lock();
     if output.json {
-        writeln!(out, "{}", serde_json::json!({"url": format!("http://{address}"), "data_dir": args.data_dir}))?;
+        writeln!(out, "{}", serde_json::json!({"url": format!("{scheme}://{address}"), "data_dir": args.data_dir}))?;
     } else {
-        writeln!(out, "Vecino is at http://{address}, its data in {}", args.data_dir.display())?;
+        writeln!(out, "Vecino is at {scheme}://{address}, its data in {}", args.data_dir.display())?;
     }
     Ok(out.flush()?)
 }
 
-async fn serve(listener: TcpListener, router: axum::Router) -> Result<()> {
-    let (told, mut tell) = tokio::sync::watch::channel(false);
-    let mut end = signals()?;
-    tokio::spawn(async move {
-        end.recv().await;
-        tracing::info!("told to end; open requests are answered first");
-        let _ = told.send(true);
-    });
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let mut stop = tell.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = stop.wait_for(|told| *told).await;
-    });
-    let late = async {
-        let _ = tell.wait_for(|told| *told).await;
-        tokio::time::sleep(DRAIN).await;
+async fn serve(listener: TcpListener, router: axum::Router, args: &ServeArgs) -> Result<()> {
+    let limits = network::Limits {
+        connections: args.max_connections as usize,
+        header_timeout: Duration::from_secs(args.header_timeout),
+        drain: DRAIN,
     };
-    tokio::select! {
-        served = server => Ok(served?),
-        () = late => {
-            tracing::warn!("requests that are still open are given up");
-            Ok(())
-        }
-    }
+    let tls = args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
+    let mut end = signals()?;
+    network::serve(listener, router, tls, limits, async move { end.recv().await }).await
 }
 
 /// The signals that tell the process to end.

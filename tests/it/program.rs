@@ -27,7 +27,7 @@ pub(crate) static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
 /// The program, with arguments to come and an environment that does not matter.
 pub(crate) fn vecino() -> Command {
     let mut command = Command::new(&*PROGRAM);
-    for name in ["VECINO_DATA_DIR", "VECINO_LISTEN", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for name in ["VECINO_DATA_DIR", "VECINO_LISTEN", "VECINO_API_KEY", "VECINO_CONFIG", "NO_COLOR", "CLICOLOR_FORCE"] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());

@@ -24,6 +24,7 @@ use super::{
     App, blocking,
     durability::WriteParams,
     extract::{Body, Params, Path},
+    guard,
     input::{Whole, object, optional_object, or_null, some},
     page::{PageParams, cursor},
     problem::{Answer, Problem},
@@ -163,12 +164,13 @@ struct LibraryList {
     next_cursor: Option<String>,
 }
 
-/// Lists the libraries.
+/// Lists the libraries: those that the key is for.
 #[utoipa::path(get, path = "/v1/libraries", tag = "libraries", params(PageParams),
     responses((status = 200, description = "As asked.", body = LibraryList), Refused, Failures))]
 async fn list_libraries(State(app): State<App>, Params(params): Params<PageParams>) -> Answer<Json<LibraryList>> {
     let page = params.read()?;
-    let listed = blocking(&app, move |service| service.libraries(&page)).await?;
+    let scope = guard::caller(&app).scope;
+    let listed = blocking(&app, move |service| service.libraries(&page, |id| scope.allows(id))).await?;
     Ok(Json(LibraryList { libraries: listed.items, next_cursor: cursor(listed.next) }))
 }
 

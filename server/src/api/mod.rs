@@ -4,8 +4,10 @@ mod chunks;
 mod documents;
 mod durability;
 mod extract;
+mod guard;
 mod index;
 mod input;
+mod keys;
 mod layers;
 mod libraries;
 mod page;
@@ -15,35 +17,64 @@ mod responses;
 mod system;
 mod web;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::{Router, body::Bytes, extract::DefaultBodyLimit, http::HeaderMap, middleware, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    middleware,
+    routing::get,
+};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::SizeAbove},
+    cors::{Any, CorsLayer},
 };
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use vecino_engine::Result;
 
-use crate::service::Service;
+use self::guard::Guard;
+use crate::{
+    host,
+    security::{audit::AuditLog, keys::KeyRing},
+    service::Service,
+};
 use problem::{Answer, Problem};
 
 /// How the API behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// The largest body of a request.
     pub max_body_bytes: usize,
     /// After so long a request is given up.
     pub timeout: Duration,
+    /// Who may ask.
+    pub keys: Arc<KeyRing>,
+    /// Where the acts of administrators are written.
+    pub audit: AuditLog,
+    /// Whether only this machine can ask.
+    pub loopback: bool,
+    /// The origins whose pages may ask.
+    pub origins: Vec<HeaderValue>,
 }
 
 /// What handlers share.
 #[derive(Clone, Debug)]
 struct App {
     service: Arc<Service>,
-    openapi: Bytes,
+    /// As it is without keys, and with them.
+    openapi: [Bytes; 2],
     max_body_bytes: usize,
+    guard: Arc<Guard>,
 }
 
 #[derive(OpenApi)]
@@ -61,6 +92,7 @@ struct App {
         (name = "documents", description = "What a library holds."),
         (name = "chunks", description = "Passages of documents, with a vector each."),
         (name = "query", description = "Search."),
+        (name = "keys", description = "Who may do what."),
         (name = "system", description = "The server itself.")
     )
 )]
@@ -72,7 +104,14 @@ struct Description;
 /// When the description of the API cannot be written as JSON.
 pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router> {
     let (router, description) = described().split_for_parts();
-    let app = App { service, openapi: description.to_json()?.into(), max_body_bytes: options.max_body_bytes };
+    let guard = Arc::new(Guard::new(options.keys, options.audit, options.loopback, &description));
+    let described = |keys| {
+        let mut description = description.clone();
+        guard::describe(&mut description, keys);
+        Ok::<_, anyhow::Error>(Bytes::from(description.to_json()?))
+    };
+    let openapi = [described(false)?, described(true)?];
+    let app = App { service, openapi, max_body_bytes: options.max_body_bytes, guard };
     let compress = CompressionLayer::new().compress_when(SizeAbove::new(1024).and(Compressible));
     Ok(router
         .route("/openapi.json", get(system::openapi))
@@ -81,9 +120,27 @@ pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router>
         .method_not_allowed_fallback(web::method_not_allowed)
         .layer(DefaultBodyLimit::max(options.max_body_bytes))
         .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+        .layer(cors(options.origins))
         .layer(middleware::from_fn_with_state(options.timeout, layers::around))
         .layer(compress)
         .with_state(app))
+}
+
+/// Pages of these origins may ask, with keys in headers and never with cookies.
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    let layer = CorsLayer::new();
+    if origins.is_empty() {
+        return layer;
+    }
+    let exposed = ["etag", "retry-after", "x-request-id", "x-vecino-seq"].map(HeaderName::from_static);
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    layer
+        .allow_origin(origins)
+        .allow_methods(methods)
+        .allow_headers(Any)
+        .expose_headers(exposed)
+        .max_age(Duration::from_secs(600))
 }
 
 /// The routes with their descriptions.
@@ -95,6 +152,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(documents::router())
         .merge(chunks::router())
         .merge(query::router())
+        .merge(keys::router())
 }
 
 /// Kinds of answers that get smaller.
@@ -109,10 +167,27 @@ impl Predicate for Compressible {
     }
 }
 
-/// Runs what computes for long, or waits, on a thread that may.
+/// Says that nobody waits any more: the client has gone, or the time is over.
+#[derive(Debug, Default)]
+struct Abandoned(Arc<AtomicBool>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs what computes for long, or waits, on a thread that may. A key has only so much done at once, and what only reads is
+/// left half done when nobody waits for it.
 async fn blocking<T: Send + 'static>(app: &App, work: impl FnOnce(&Service) -> Result<T> + Send + 'static) -> Answer<T> {
     let service = Arc::clone(&app.service);
-    let done = tokio::task::spawn_blocking(move || work(&service));
+    let permit = guard::begin(app)?;
+    let abandoned = Abandoned::default();
+    let given_up = guard::reads().then(|| Arc::clone(&abandoned.0));
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        host::unless(given_up, || work(&service))
+    });
     match done.await {
         Ok(result) => result.map_err(Problem::from),
         Err(error) => {

@@ -1,7 +1,12 @@
 //! Errors as problem documents (RFC 9457).
 
+use std::time::Duration;
+
 use axum::{
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -42,6 +47,9 @@ pub(super) struct Document {
     pub received: Option<Json>,
     /// The id of the request, also in the header `x-request-id`.
     pub request_id: String,
+    /// Goes into the header `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<Duration>,
 }
 
 /// Shorthand for what handlers return.
@@ -56,6 +64,11 @@ const KINDS: &[(&str, StatusCode, &str)] = &[
     ("payload_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than this server takes."),
     ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of a kind that is not understood here."),
     ("bad_request", StatusCode::BAD_REQUEST, "The request cannot be read."),
+    ("unauthorized", StatusCode::UNAUTHORIZED, "There is no valid key."),
+    ("forbidden", StatusCode::FORBIDDEN, "The key may not do this."),
+    ("key_not_found", StatusCode::NOT_FOUND, "There is no such key."),
+    ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "This server is not asked under this name."),
+    ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "The key asks too much."),
     ("timeout", StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something failed inside the server."),
 ];
@@ -79,12 +92,19 @@ impl Problem {
             expected: None,
             received: None,
             request_id: request_id(),
+            retry_after: None,
         }))
     }
 
     /// Names the field at fault.
     pub(super) fn field(mut self, field: impl Into<String>) -> Self {
         self.0.field = Some(field.into());
+        self
+    }
+
+    /// Says when to try again.
+    pub(super) fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
         self
     }
 
@@ -139,7 +159,14 @@ fn status_of(error: &Error) -> StatusCode {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let wait = self.0.retry_after.map(|wait| HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64));
         let mut response = (status, axum::Json(self.0)).into_response();
+        if let Some(wait) = wait {
+            response.headers_mut().insert(RETRY_AFTER, wait);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }

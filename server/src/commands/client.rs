@@ -4,7 +4,9 @@ use std::{fmt, io, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use serde_json::Value;
-use ureq::{Agent, Body, http::Response};
+use ureq::{Agent, Body, RequestBuilder, http::Response};
+
+use crate::config::Secret;
 
 /// Where a server is unless something else is said.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:7700";
@@ -85,6 +87,8 @@ type OnWait = Box<dyn Fn(&Failure, Duration)>;
 pub struct Client {
     agent: Agent,
     base: String,
+    /// The value of the header that shows the key.
+    key: Option<String>,
     on_wait: OnWait,
 }
 
@@ -113,7 +117,14 @@ impl Client {
             .user_agent(concat!("vecino/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        Ok(Self { agent, base, on_wait: Box::new(|_, _| {}) })
+        Ok(Self { agent, base, key: None, on_wait: Box::new(|_, _| {}) })
+    }
+
+    /// Shows a key with every request.
+    #[must_use]
+    pub fn key(mut self, key: Option<&Secret>) -> Self {
+        self.key = key.map(|key| format!("Bearer {}", key.reveal()));
+        self
     }
 
     /// Tells `on_wait` whenever it waits for the server.
@@ -128,7 +139,7 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub fn get(&self, path: &str, patience: Patience) -> Result<Value, Failure> {
-        self.with_patience(patience, || self.json(self.agent.get(self.url(path)).call()))
+        self.with_patience(patience, || self.json(self.shown(self.agent.get(self.url(path))).call()))
     }
 
     /// `POST` of JSON, for JSON.
@@ -137,7 +148,7 @@ impl Client {
     /// [`Failure`].
     pub fn post(&self, path: &str, body: &[u8], patience: Patience) -> Result<Value, Failure> {
         self.with_patience(patience, || {
-            let request = self.agent.post(self.url(path)).content_type("application/json");
+            let request = self.shown(self.agent.post(self.url(path))).content_type("application/json");
             self.json(request.send(body))
         })
     }
@@ -147,7 +158,7 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub fn delete(&self, path: &str) -> Result<(), Failure> {
-        self.answer(self.agent.delete(self.url(path)).call()).map(drop).map_err(|(failure, _)| failure)
+        self.answer(self.shown(self.agent.delete(self.url(path))).call()).map(drop).map_err(|(failure, _)| failure)
     }
 
     /// `GET`, for bytes: how many there will be, if that is known, and a reader of them.
@@ -155,9 +166,16 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub fn download(&self, path: &str) -> Result<(Option<u64>, impl io::Read), Failure> {
-        let response = self.with_patience(Patience::Full, || self.answer(self.agent.get(self.url(path)).call()))?;
+        let response = self.with_patience(Patience::Full, || self.answer(self.shown(self.agent.get(self.url(path))).call()))?;
         let length = response.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
         Ok((length, response.into_body().into_with_config().limit(u64::MAX).reader()))
+    }
+
+    fn shown<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.key {
+            Some(key) => request.header("authorization", key),
+            None => request,
+        }
     }
 
     fn url(&self, path: &str) -> String {

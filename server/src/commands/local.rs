@@ -166,7 +166,7 @@ impl Target for Local {
     }
 
     fn libraries(&mut self, limit: usize) -> Result<Vec<String>, Failure> {
-        let found = self.service.libraries(&Page { limit, after: None }).map_err(refused)?;
+        let found = self.service.libraries(&Page { limit, after: None }, |_| true).map_err(refused)?;
         Ok(found.items.into_iter().map(|library| library.name).collect())
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::config::Secret;
+
 use super::{
     client::{Client, DEFAULT_SERVER, Failure, Patience, Problem, segment},
     document::Document,
@@ -19,6 +21,9 @@ pub struct Place {
     /// A data folder instead of a server; no server may have it open.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The key for the server. Better set in the environment: others on the machine can see flags.
+    #[arg(long, value_name = "KEY", env = "VECINO_API_KEY", hide_env_values = true)]
+    pub api_key: Option<Secret>,
 }
 
 impl Place {
@@ -27,7 +32,7 @@ impl Place {
     /// # Errors
     /// A sentence, when the address is none.
     pub fn client(&self) -> anyhow::Result<Client> {
-        Client::new(self.server.as_deref().unwrap_or(DEFAULT_SERVER))
+        Ok(Client::new(self.server.as_deref().unwrap_or(DEFAULT_SERVER))?.key(self.api_key.as_ref()))
     }
 }
 

@@ -52,15 +52,23 @@ impl Service {
         self.write_library(Command::CreateLibrary(draft), id, durability).await
     }
 
-    /// Libraries in the order of their ids.
+    /// Libraries in the order of their ids, of those whose id is `shown`.
     ///
     /// # Errors
     /// [`Code::Storage`] after a failure inside.
-    pub fn libraries(&self, page: &Page) -> Result<Listed<LibraryView>> {
+    pub fn libraries(&self, page: &Page, shown: impl Fn(&str) -> bool) -> Result<Listed<LibraryView>> {
         self.store.read(|state| {
-            let libraries = state.libraries_after(page.after.as_deref());
+            let libraries = state.libraries_after(page.after.as_deref()).filter(|library| shown(library.info().id.as_str()));
             Ok(page.take(libraries, |library| library.info().id.to_string(), |library| Some(library.view())))
         })
+    }
+
+    /// The id of a library, by id or name.
+    ///
+    /// # Errors
+    /// [`Code::Storage`] after a failure inside.
+    pub fn library_id(&self, library: &str) -> Result<Option<String>> {
+        self.store.read(|state| Ok(state.find(library).map(|library| library.info().id.to_string())))
     }
 
     /// A library by id or name.

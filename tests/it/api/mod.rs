@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod life;
+mod security;
 mod serving;
 
 use std::{

@@ -14,6 +14,9 @@ use crate::process;
 /// How long the server may take to turn healthy.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The key of the server.
+const KEY: &str = "a key for this test";
+
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -45,9 +48,10 @@ impl<'a> Container<'a> {
 
     fn run(&self, image: &str) -> Result<()> {
         let (volume, memory) = (format!("{}:/data", self.name), self.memory.to_string());
+        let key = format!("--env=VECINO_API_KEY={KEY}");
         let limits =
             ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory", &memory, "--memory-swap", &memory];
-        let rest = ["--publish=127.0.0.1::7700", "--env=VECINO_ALLOW_REMOTE=true", "--volume", &volume, image];
+        let rest = ["--publish=127.0.0.1::7700", &key, "--volume", &volume, image];
         let arguments = [&["run", "--detach", "--name", &self.name][..], &limits, &rest].concat();
         process::run(self.engine.docker(&arguments).stdout(Stdio::null()))
     }
@@ -138,7 +142,7 @@ impl<'a> Container<'a> {
 
 /// Closed after the answer, which so ends with the connection.
 fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nConnection: close\r\n");
     let kind = if body.is_empty() {
         String::new()
     } else {
