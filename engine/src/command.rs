@@ -4,6 +4,7 @@
 
 use crate::{
     distance::Metric,
+    filter::Filter,
     model::{EmbeddingModel, FieldType, IndexParams, IndexType, RawAttributes, Timestamp},
 };
 
@@ -100,6 +101,38 @@ pub enum Command {
         /// The library's id.
         library: String,
     },
+    /// Write chunks of any documents that exist: all of them or none.
+    PutChunks {
+        /// The library's id.
+        library: String,
+        /// The chunks.
+        chunks: Vec<PlacedChunk>,
+        /// What to do with a chunk that exists.
+        on_conflict: OnConflict,
+        /// The model that made the embeddings, where the host made any.
+        embedded_by: Option<EmbeddingModel>,
+        /// The time of the write.
+        now: Timestamp,
+    },
+    /// Delete what a filter lets through, at most
+    /// [`MAX_DELETED_AT_ONCE`](crate::model::limits::MAX_DELETED_AT_ONCE) of them.
+    DeleteMatching {
+        /// The library's id.
+        library: String,
+        /// What is deleted.
+        kind: Kind,
+        /// Which of them.
+        filter: Filter,
+    },
+    /// A command that holds only while nobody has changed the library since.
+    IfUnchanged {
+        /// The library's id.
+        library: String,
+        /// The sequence of the last write that changed the library, as the user knows it.
+        seq: u64,
+        /// What to do then.
+        command: Box<Command>,
+    },
 }
 
 /// The index of a library: `None` leaves as it is, or at its default.
@@ -111,6 +144,15 @@ pub struct IndexDraft {
     pub params: Option<IndexParams>,
     /// The share of the true neighbours that answers shall hold, above 0 and at most 1.
     pub target_recall: Option<f32>,
+}
+
+/// What a library holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Documents, with their chunks.
+    Documents,
+    /// Chunks.
+    Chunks,
 }
 
 /// A library to be created.
@@ -138,15 +180,15 @@ pub struct LibraryDraft {
     pub now: Timestamp,
 }
 
-/// What to do when a document to be written exists already.
+/// What to do when a document or a chunk to be written exists already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnConflict {
     /// Refuse the whole batch.
     #[default]
     Refuse,
-    /// Keep the old document and leave out the new one.
+    /// Keep the old one and leave out the new one.
     Skip,
-    /// Put the new document in place of the old one and its chunks.
+    /// Put the new one in place of the old one; a document with all its chunks.
     Replace,
 }
 
@@ -171,6 +213,15 @@ pub struct DocumentDraft {
     pub attributes: RawAttributes,
     /// Its chunks in order.
     pub chunks: Vec<ChunkDraft>,
+}
+
+/// A chunk to be written, and where.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlacedChunk {
+    /// The id of its document.
+    pub document: String,
+    /// The chunk.
+    pub chunk: ChunkDraft,
 }
 
 /// A chunk to be written.

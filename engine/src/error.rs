@@ -64,6 +64,8 @@ codes! {
     DocumentExists = "document_exists";
     /// A chunk of this id exists already.
     ChunkExists = "chunk_exists";
+    /// The library has changed since the write that the request names.
+    Changed = "changed";
     /// Stored bytes are damaged: a checksum, a length or a number is wrong.
     Damaged = "damaged";
     /// Stored bytes are of a format version that this build does not know.

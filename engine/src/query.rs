@@ -16,6 +16,7 @@ use crate::{
     },
     plan::{check_target_recall, check_vector},
     pool::Pool,
+    rows::{attribute, metadata_cell},
     slots::SlotSet,
     view::HitMetadataView,
 };
@@ -206,12 +207,12 @@ impl Library {
         self.live.iter().filter(|slot| self.row(*slot).is_some_and(|row| filter.matches(&row))).collect()
     }
 
-    fn row(&self, slot: u32) -> Option<ChunkRow<'_>> {
+    pub(crate) fn row(&self, slot: u32) -> Option<ChunkRow<'_>> {
         let chunk = self.chunk_at(slot)?;
         Some(ChunkRow { library: self, slot, chunk, document: self.document_at(chunk.document)? })
     }
 
-    fn hit(&self, key: f32, slot: u32, include: Include) -> Option<Hit> {
+    pub(crate) fn hit(&self, key: f32, slot: u32, include: Include) -> Option<Hit> {
         let ChunkRow { chunk, document, .. } = self.row(slot)?;
         let metric = self.info.contract.metric;
         Some(Hit {
@@ -262,7 +263,7 @@ struct Looked {
 }
 
 /// A chunk as filters see it: its own fields and attributes first, then those of its document.
-struct ChunkRow<'a> {
+pub(crate) struct ChunkRow<'a> {
     library: &'a Library,
     slot: u32,
     chunk: &'a ChunkEntry,
@@ -271,30 +272,17 @@ struct ChunkRow<'a> {
 
 impl Row for ChunkRow<'_> {
     fn fixed(&self, field: FixedField) -> Cell<'_> {
-        let metadata = &self.document.document.metadata;
-
         match field {
             FixedField::Id => Cell::Str(self.chunk.id.as_str()),
             FixedField::DocumentId => Cell::Str(self.document.document.id.as_str()),
             FixedField::Text => Cell::Str(self.library.text_at(self.slot)),
             FixedField::PageNumber => self.chunk.metadata.page_number.map_or(Cell::Missing, |page| Cell::Integer(page.into())),
             FixedField::ChunkIndex => Cell::Integer(self.chunk.metadata.chunk_index.into()),
-            FixedField::Title => Cell::Str(&metadata.title),
-            FixedField::Author => optional(&metadata.author),
-            FixedField::CreatedAt => Cell::Timestamp(metadata.created_at),
-            FixedField::DocumentType => optional(&metadata.document_type),
-            FixedField::SourceUrl => optional(&metadata.source_url),
-            FixedField::Tags => Cell::Strs(&metadata.tags),
+            _ => metadata_cell(&self.document.document.metadata, field),
         }
     }
 
     fn attribute(&self, field: FieldId) -> Option<&Value> {
-        let find = |attributes: &'_ [(FieldId, Value)]| attributes.binary_search_by_key(&field, |(id, _)| *id).ok();
-        let (own, inherited) = (&self.chunk.attributes, &self.document.document.attributes);
-        find(own).map(|at| &own[at].1).or_else(|| find(inherited).map(|at| &inherited[at].1))
+        attribute(&self.chunk.attributes, field).or_else(|| attribute(&self.document.document.attributes, field))
     }
-}
-
-fn optional(value: &Option<Box<str>>) -> Cell<'_> {
-    value.as_deref().map_or(Cell::Missing, Cell::Str)
 }

@@ -97,6 +97,26 @@ pub enum Record {
         /// Which library.
         library: Id,
     },
+    /// Chunks of several documents were written, as by [`Record::ChunksPut`] for each.
+    ChunkBatchPut {
+        /// Which library.
+        library: Id,
+        /// The contract, where this record fixed a part of it.
+        contract: Option<Contract>,
+        /// Fields seen for the first time.
+        fields: Vec<Field>,
+        /// The chunks by document.
+        documents: Vec<ChunksOf>,
+    },
+}
+
+/// Chunks of one document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChunksOf {
+    /// Which document.
+    pub document: Id,
+    /// The chunks.
+    pub chunks: Vec<Chunk>,
 }
 
 /// A document with all its chunks.
@@ -120,6 +140,7 @@ impl Record {
             | Self::DocumentsDeleted { library, .. }
             | Self::ChunksPut { library, .. }
             | Self::ChunksDeleted { library, .. }
+            | Self::ChunkBatchPut { library, .. }
             | Self::IndexChosen { library, .. }
             | Self::IndexCut { library } => library,
         }

@@ -122,6 +122,15 @@ impl Library {
                     self.put_chunks(place, chunks);
                 }
             }
+            Record::ChunkBatchPut { contract, fields, documents, .. } => {
+                self.fix_contract(contract);
+                self.add_fields(fields);
+                for put in documents {
+                    if let Some(place) = self.document_ids.get(&put.document).copied() {
+                        self.put_chunks(place, put.chunks);
+                    }
+                }
+            }
             Record::ChunksDeleted { chunks, .. } => chunks.iter().for_each(|id| self.remove_chunk(id.as_str())),
             Record::IndexChosen { settings, rebuild, .. } => {
                 Arc::make_mut(&mut self.info).index = settings;

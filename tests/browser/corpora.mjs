@@ -48,7 +48,7 @@ export async function importPassages(server, library, passages) {
   await call(server, 'POST', '/v1/libraries', { name: library, metadata: { description: `The library ${library}` } });
   for (let at = 0; at < passages.length; at += BATCH) {
     const documents = passages.slice(at, at + BATCH).map(toDocument);
-    await call(server, 'POST', `/v1/libraries/${library}/documents/batch`, { documents });
+    await call(server, 'POST', `/v1/libraries/${library}/documents:batch`, { documents });
   }
 }
 

@@ -246,7 +246,7 @@ fn import_waits_for_a_server_that_is_busy() {
     assert!(started.elapsed() >= Duration::from_secs(1), "Retry-After was not honoured");
     assert_eq!((counts(&done), &done["chunks"], &done["seq"]), ([1, 1, 0, 0], &json!(2), &json!(9)));
     let requests = requests.join().unwrap();
-    assert!(requests[1].0.starts_with("POST /v1/libraries/x/documents/batch "), "{requests:?}");
+    assert!(requests[1].0.starts_with("POST /v1/libraries/x/documents:batch "), "{requests:?}");
     assert!(requests[1..].iter().all(|request| *request == requests[1]), "{requests:?}");
 }
 

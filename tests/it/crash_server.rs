@@ -46,7 +46,7 @@ fn state_of(folder: &Path) -> (Vec<u8>, usize, usize) {
 fn a_kill_loses_nothing_that_was_acknowledged() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());
-    let written = server.post("/v1/libraries/words/documents/batch", &batch()).ok();
+    let written = server.post("/v1/libraries/words/documents:batch", &batch()).ok();
     assert_eq!((&written["written"], &written["seq"]), (&json!(200), &json!(5)));
     let before = (server.contents(), answers(&server));
     server.kill();
@@ -85,7 +85,7 @@ fn kills_under_several_writers_lose_nothing() {
 fn the_log_and_the_snapshot_hold_the_same_state() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());
-    server.post("/v1/libraries/words/documents/batch", &batch()).ok();
+    server.post("/v1/libraries/words/documents:batch", &batch()).ok();
     server.delete("/v1/libraries/words/documents/b7").ok();
     server.send("PATCH", "/v1/libraries/words/documents/b8", &json!({"attributes": {"n": null, "colour": "red"}})).ok();
     let before = (server.contents(), answers(&server));
@@ -117,7 +117,7 @@ fn what_was_never_acknowledged_is_cut_off() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());
     let before = server.contents();
-    server.post("/v1/libraries/words/documents/batch", &batch()).ok();
+    server.post("/v1/libraries/words/documents:batch", &batch()).ok();
     server.kill();
     // As if the machine had stopped in the middle of the last write.
     let name = files(folder.path()).into_keys().find(|name| name.ends_with(".log")).unwrap();
@@ -130,7 +130,7 @@ fn what_was_never_acknowledged_is_cut_off() {
     assert_eq!(server.contents(), before);
     assert!(server.log().contains("WARN") && server.log().contains("cut off"), "{}", server.log());
     assert!(!left_over.exists());
-    server.post("/v1/libraries/words/documents/batch", &batch()).ok();
+    server.post("/v1/libraries/words/documents:batch", &batch()).ok();
 }
 
 /// A log that leads to a device on which there is never room.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vecino_engine::{
-    command::{ChunkDraft, Command, DocumentDraft, LibraryDraft, OnConflict},
+    command::{ChunkDraft, Command, DocumentDraft, Kind, LibraryDraft, OnConflict},
     distance::{Metric, normalise},
+    filter::Filter,
     model::RawAttributes,
 };
 
@@ -103,6 +104,16 @@ impl Oracle {
                 }
                 Some(if chunks.is_empty() { Outcome::Nothing } else { Outcome::Done })
             }
+            Command::PutChunks { library, chunks, on_conflict, .. } => {
+                let library = self.library(&library)?;
+                let chunks = chunks.into_iter().map(|placed| (placed.document, placed.chunk)).collect();
+                library.place(chunks, on_conflict)
+            }
+            Command::DeleteMatching { library, kind, filter } => {
+                assert_eq!(filter, Filter::default(), "the model knows no filter but the one that lets everything through");
+                self.library(&library)?.delete_all(kind)
+            }
+            Command::IfUnchanged { .. } => panic!("the model knows no sequences"),
         }
     }
 
@@ -191,6 +202,46 @@ impl OracleLibrary {
         chunks.iter_mut().for_each(without_nulls);
         self.documents.get_mut(document)?.chunks.extend(chunks);
         Some(Outcome::Done)
+    }
+
+    fn place(&mut self, mut chunks: Vec<(String, ChunkDraft)>, on_conflict: OnConflict) -> Option<Outcome> {
+        let mut kept = self.documents.clone();
+        chunks.iter().all(|(document, _)| kept.contains_key(document)).then_some(())?;
+        let home = |id: &str| self.documents.iter().find(|(_, draft)| draft.chunks.iter().any(|chunk| chunk.id == id));
+        let known = |chunk: &ChunkDraft| home(&chunk.id).is_some();
+        match on_conflict {
+            OnConflict::Refuse => chunks.iter().all(|(_, chunk)| !known(chunk)).then_some(())?,
+            OnConflict::Skip => chunks.retain(|(_, chunk)| !known(chunk)),
+            OnConflict::Replace => {
+                let stays = |(document, chunk): &(String, ChunkDraft)| home(&chunk.id).is_none_or(|(home, _)| home == document);
+                chunks.iter().all(stays).then_some(())?;
+                let ids: BTreeSet<&String> = chunks.iter().map(|(_, chunk)| &chunk.id).collect();
+                kept.values_mut().for_each(|draft| draft.chunks.retain(|chunk| !ids.contains(&chunk.id)));
+            }
+        }
+        if chunks.is_empty() {
+            return Some(Outcome::Nothing);
+        }
+        let dimension = self.check_chunks(&kept, &chunks.iter().map(|(_, chunk)| chunk).collect::<Vec<_>>())?;
+        self.take_fields(&chunks.iter().map(|(_, chunk)| &chunk.attributes).collect::<Vec<_>>())?;
+        self.dimension = dimension;
+        for (document, mut chunk) in chunks {
+            without_nulls(&mut chunk);
+            let of = self.documents.get_mut(&document)?;
+            match of.chunks.iter_mut().find(|known| known.id == chunk.id) {
+                Some(known) => *known = chunk,
+                None => of.chunks.push(chunk),
+            }
+        }
+        Some(Outcome::Done)
+    }
+
+    fn delete_all(&mut self, kind: Kind) -> Option<Outcome> {
+        let nothing = match kind {
+            Kind::Documents => std::mem::take(&mut self.documents).is_empty(),
+            Kind::Chunks => self.documents.values_mut().map(|draft| std::mem::take(&mut draft.chunks).len()).sum::<usize>() == 0,
+        };
+        Some(if nothing { Outcome::Nothing } else { Outcome::Done })
     }
 
     /// The dimension when these chunks join those of `kept`.

@@ -63,6 +63,23 @@ impl Filter {
         self.bind_at(fields).map_err(|error| error.within(ROOT))
     }
 
+    /// As [`Filter::bind`], for documents: fields of chunks are refused, since a document has many of each.
+    ///
+    /// # Errors
+    /// Those of [`Filter::bind`], and [`Code::UnknownField`] for a field of chunks.
+    pub fn bind_to_documents(&self, fields: &Fields) -> Result<Bound> {
+        let bound = self.bind(fields)?;
+        match bound.field_of_chunks() {
+            None => Ok(bound),
+            Some(field) => {
+                let name = field.as_str();
+                let detail =
+                    format!("'{name}' is a field of chunks, and this filter is about documents; their id is 'document_id'");
+                Err(Error::new(Code::UnknownField, detail).field(format!("{ROOT}.{name}")))
+            }
+        }
+    }
+
     // Recursion is bounded: a `Filter` is only made by `from_json`, which checks the depth.
     fn bind_at(&self, fields: &Fields) -> Result<Bound> {
         all(self.clauses.iter().map(|clause| match clause {
@@ -71,6 +88,18 @@ impl Filter {
             Clause::Not(filter) => Ok(not(filter.bind_at(fields).map_err(|error| error.within(NOT))?)),
             Clause::Field(name, conditions) => bind_field(name, conditions, fields).map_err(|error| error.within(shown(name))),
         }))
+    }
+}
+
+impl Bound {
+    /// A fixed field that only chunks have, if the filter asks for one.
+    fn field_of_chunks(&self) -> Option<FixedField> {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().find_map(Self::field_of_chunks),
+            Self::Not(part) => part.field_of_chunks(),
+            Self::Field(Target::Fixed(field), _) => (!field.is_of_documents()).then_some(*field),
+            Self::Field(Target::Attribute(_), _) => None,
+        }
     }
 }
 
@@ -134,7 +163,11 @@ fn one_of(kind: FieldType, operand: &Json) -> Result<Test> {
     Ok(Test::OneOf(values.into()))
 }
 
-fn resolve(name: &str, fields: &Fields) -> Result<(Target, FieldType)> {
+/// Finds a field by its name, among the fixed fields and the attribute fields of a library.
+///
+/// # Errors
+/// [`Code::UnknownField`], without a place.
+pub(crate) fn resolve(name: &str, fields: &Fields) -> Result<(Target, FieldType)> {
     if let Some(fixed) = FixedField::find(name) {
         return Ok((Target::Fixed(fixed), fixed.kind()));
     }

@@ -78,7 +78,7 @@ impl Test {
 
 /// A borrowed scalar. Items have a total order: by type, then by value.
 #[derive(Clone, Copy)]
-pub(super) enum Item<'a> {
+pub(crate) enum Item<'a> {
     String(&'a str),
     Integer(i64),
     Float(f64),
@@ -88,7 +88,7 @@ pub(super) enum Item<'a> {
 
 impl<'a> Item<'a> {
     /// The order of two items.
-    pub(super) fn cmp(&self, other: &Item<'_>) -> Ordering {
+    pub(crate) fn cmp(&self, other: &Item<'_>) -> Ordering {
         match (self, other) {
             (Self::String(left), Item::String(right)) => left.as_bytes().cmp(right.as_bytes()),
             (Self::Integer(left), Item::Integer(right)) => left.cmp(right),
@@ -97,6 +97,17 @@ impl<'a> Item<'a> {
             (Self::Boolean(left), Item::Boolean(right)) => left.cmp(right),
             (Self::Timestamp(left), Item::Timestamp(right)) => left.cmp(right),
             _ => self.kind().cmp(&other.kind()),
+        }
+    }
+
+    /// The value by itself. That it came of a text or a keyword field is not kept.
+    pub(crate) fn to_scalar(self) -> Scalar {
+        match self {
+            Self::String(text) => Scalar::String(text.into()),
+            Self::Integer(value) => Scalar::Integer(value),
+            Self::Float(value) => Scalar::Float(value),
+            Self::Boolean(value) => Scalar::Boolean(value),
+            Self::Timestamp(value) => Scalar::Timestamp(value),
         }
     }
 
@@ -114,6 +125,25 @@ impl<'a> Item<'a> {
         match self {
             Self::String(text) => Some(text),
             _ => None,
+        }
+    }
+}
+
+impl Target {
+    /// Calls `each` with every value that the row has for the field: none, one, or those of a list.
+    pub(crate) fn values<'a>(self, row: &'a dyn Row, each: &mut dyn FnMut(Item<'a>)) {
+        match self {
+            Self::Fixed(field) => match row.fixed(field) {
+                Cell::Missing => {}
+                Cell::Str(text) => each(Item::String(text)),
+                Cell::Strs(texts) => texts.iter().for_each(|text| each(Item::String(text))),
+                Cell::Integer(value) => each(Item::Integer(value)),
+                Cell::Timestamp(value) => each(Item::Timestamp(value)),
+            },
+            Self::Attribute(field) => {
+                let scalars = row.attribute(field).map(Value::scalars).unwrap_or_default();
+                scalars.iter().for_each(|scalar| each(scalar.into()));
+            }
         }
     }
 }

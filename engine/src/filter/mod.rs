@@ -67,7 +67,9 @@ mod operator;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bind::resolve;
 pub use bind::{Bound, Target, Test};
+pub(crate) use eval::Item;
 pub use eval::{Cell, Row};
 pub use json::Filter;
 pub use operand::Order;

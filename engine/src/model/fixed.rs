@@ -54,4 +54,9 @@ impl FixedField {
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|field| field.as_str() == name)
     }
+
+    /// Whether a document has a value of its own for it: its metadata, and its id.
+    pub fn is_of_documents(self) -> bool {
+        self.owner() == "document" || self == Self::DocumentId
+    }
 }

@@ -41,6 +41,10 @@ limits! {
     MAX_CHUNKS_PER_BATCH: usize = 10_000;
     /// Floats in one request, over all its vectors (64 MiB).
     MAX_FLOATS_PER_BATCH: usize = 1 << 24;
+    /// Documents or chunks that one request names by their ids.
+    MAX_IDS_PER_REQUEST: usize = 10_000;
+    /// Documents or chunks that a deletion by filter takes out in one step; a job takes the steps after the first.
+    MAX_DELETED_AT_ONCE: usize = 100_000;
     /// Chunks in one library.
     MAX_CHUNKS_PER_LIBRARY: usize = 1 << 31;
     /// Attributes of one document or chunk.
@@ -59,6 +63,18 @@ limits! {
     MAX_K: usize = 10_000;
     /// Effort of one query: `ef`, `nprobe` or candidates.
     MAX_EFFORT: usize = 1_000_000;
+    /// Examples of a recommendation, positive and negative ones together.
+    MAX_EXAMPLES: usize = 100;
+    /// Hits of each document in an answer that is grouped.
+    MAX_GROUP_SIZE: usize = 100;
+    /// Queries in one request.
+    MAX_QUERIES_PER_BATCH: usize = 100;
+    /// Hits of all queries of one request together.
+    MAX_HITS_PER_BATCH: usize = 10_000;
+    /// Fields whose values one request counts.
+    MAX_FACETS: usize = 16;
+    /// Values that are told of each counted field.
+    MAX_FACET_VALUES: usize = 1_000;
     /// Depth of a filter.
     MAX_FILTER_DEPTH: usize = 16;
     /// Conditions in a filter.

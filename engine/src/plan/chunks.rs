@@ -1,13 +1,13 @@
 //! Plans for chunks: their texts, their vectors, and the contract.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{check_chars, chunk_not_found, document_not_found, fields::FieldReader};
 use crate::{
-    command::{ChunkDraft, ChunkPatch},
+    command::{ChunkDraft, ChunkPatch, OnConflict, PlacedChunk},
     distance::{Metric, normalise},
     error::{Code, Error, Result},
-    library::Library,
+    library::{ChunkEntry, Library},
     model::{
         Chunk, ChunkMetadata, Contract, EmbeddingModel, Id, Timestamp,
         limits::{
@@ -15,7 +15,7 @@ use crate::{
         },
     },
     plan::Plan,
-    record::Record,
+    record::{ChunksOf, Record},
 };
 
 pub(super) fn add(
@@ -36,6 +36,58 @@ pub(super) fn add(
         document: entry.document.id.clone(),
         chunks,
     }))
+}
+
+/// Chunks of several documents. What a chunk is silent about it takes from the one that it replaces, or from its place: a new one
+/// comes after the last of its document.
+pub(super) fn put(
+    library: &Library,
+    placed: Vec<PlacedChunk>,
+    on_conflict: OnConflict,
+    embedded_by: Option<EmbeddingModel>,
+    now: Timestamp,
+) -> Result<Plan> {
+    let mut reader = ChunkReader::new(library, embedded_by)?;
+    let mut fields = FieldReader::new(library);
+    let mut documents: BTreeMap<Id, (u32, Vec<Chunk>)> = BTreeMap::new();
+    let mut skipped = 0;
+    for (number, PlacedChunk { document, chunk }) in placed.into_iter().enumerate() {
+        let place = |error: Error| error.within(format_args!("chunks[{number}]"));
+        let entry = library.document(&document).ok_or_else(|| place(document_not_found(&document).field("document_id")))?;
+        let old = library.slot(&chunk.id).and_then(|slot| library.chunk_at(slot));
+        match (old, on_conflict) {
+            (Some(_), OnConflict::Skip) => {
+                skipped += 1;
+                continue;
+            }
+            (Some(old), OnConflict::Replace) => stays(library, old, &document).map_err(place)?,
+            _ => {}
+        }
+        let (next, chunks) = documents.entry(entry.document.id.clone()).or_insert_with(|| (entry.next_index, Vec::new()));
+        let index = old.map_or(*next, |old| old.metadata.chunk_index);
+        let replaces = on_conflict == OnConflict::Replace;
+        chunks.push(reader.chunk(&mut fields, chunk, index, now, &|_| replaces).map_err(place)?);
+        *next = next.saturating_add(u32::from(old.is_none()));
+    }
+    let documents: Vec<ChunksOf> = documents.into_iter().map(|(document, (_, chunks))| ChunksOf { document, chunks }).collect();
+    let affected = documents.iter().map(|put| put.chunks.len()).sum();
+    let plan = Plan::of_many(affected, || Record::ChunkBatchPut {
+        library: library.info.id.clone(),
+        contract: reader.into_contract(),
+        fields: fields.into_added(),
+        documents,
+    });
+    Ok(Plan { skipped, ..plan })
+}
+
+/// Refuses to move a chunk from one document to another.
+fn stays(library: &Library, old: &ChunkEntry, document: &str) -> Result<()> {
+    let own = library.document_at(old.document).map_or("", |entry| entry.document.id.as_str());
+    if own == document {
+        return Ok(());
+    }
+    let detail = format!("the chunk '{}' belongs to the document '{own}', and chunks do not move", old.id);
+    Err(Error::new(Code::InvalidValue, detail).field("document_id").numbers(own, document))
 }
 
 pub(super) fn update(library: &Library, id: &str, patch: ChunkPatch, embedded_by: Option<EmbeddingModel>) -> Result<Record> {

@@ -4,6 +4,7 @@
 //! lies in the command.
 
 mod chunks;
+mod deletions;
 mod documents;
 mod fields;
 mod index;
@@ -66,13 +67,7 @@ impl State {
             Command::UpdateDocument { library, document, patch } => {
                 documents::update(self.known(&library)?, &document, patch).map(Plan::of)
             }
-            Command::DeleteDocuments { library, documents } => {
-                let library = self.known(&library)?;
-                let documents =
-                    all_known(documents, |id| library.document(id).map(|entry| &entry.document.id), document_not_found)?;
-                let library = library.info.id.clone();
-                Ok(Plan::of_many(documents.len(), || Record::DocumentsDeleted { library, documents }))
-            }
+            Command::DeleteDocuments { library, documents } => deletions::documents(self.known(&library)?, documents),
             Command::ChooseIndex { library, index, rebuild } => index::choose(self.known(&library)?, &index, rebuild),
             Command::CutIndex { library } => Ok(index::cut(self.known(&library)?)),
             Command::AddChunks { library, document, chunks, embedded_by, now } => {
@@ -81,11 +76,17 @@ impl State {
             Command::UpdateChunk { library, chunk, patch, embedded_by } => {
                 chunks::update(self.known(&library)?, &chunk, patch, embedded_by).map(Plan::of)
             }
-            Command::DeleteChunks { library, chunks } => {
-                let library = self.known(&library)?;
-                let chunks = all_known(chunks, |id| library.chunk_at(library.slot(id)?).map(|entry| &entry.id), chunk_not_found)?;
-                let library = library.info.id.clone();
-                Ok(Plan::of_many(chunks.len(), || Record::ChunksDeleted { library, chunks }))
+            Command::DeleteChunks { library, chunks } => deletions::chunks(self.known(&library)?, chunks),
+            Command::PutChunks { library, chunks, on_conflict, embedded_by, now } => {
+                chunks::put(self.known(&library)?, chunks, on_conflict, embedded_by, now)
+            }
+            Command::DeleteMatching { library, kind, filter } => deletions::matching(self.known(&library)?, kind, &filter),
+            Command::IfUnchanged { library, seq, command } => {
+                let known = self.known(&library)?;
+                if known.seq() != seq {
+                    return Err(changed(seq, known.seq()));
+                }
+                self.plan(*command)
             }
         }
     }
@@ -178,12 +179,9 @@ pub fn chunk_not_found(id: &str) -> Error {
     Error::new(Code::ChunkNotFound, format!("there is no chunk '{id}' in this library")).field("chunk")
 }
 
-/// Ids that must all exist; one that is named twice counts once.
-fn all_known<'a>(ids: Vec<String>, find: impl Fn(&str) -> Option<&'a Id>, missing: fn(&str) -> Error) -> Result<Vec<Id>> {
-    let mut known: Vec<Id> = ids.into_iter().map(|id| find(&id).cloned().ok_or_else(|| missing(&id))).collect::<Result<_>>()?;
-    known.sort_unstable();
-    known.dedup();
-    Ok(known)
+fn changed(expected: u64, received: u64) -> Error {
+    let detail = format!("the library was changed by the write {received}; the request is meant for it as of {expected}");
+    Error::new(Code::Changed, detail).field("if_seq").numbers(expected, received)
 }
 
 fn check_description(text: &str) -> Result<Option<Box<str>>> {

@@ -11,12 +11,14 @@ use vecino_engine::{
 };
 
 use super::{
-    App, blocking,
+    App,
     durability::WriteParams,
-    extract::{Body, NoParams, Params, Path},
+    extract::{Body, Params, Path},
     libraries::IndexTypeName,
+    page::ReadParams,
     problem::Answer,
-    responses::{Failures, NotFound, Refused, Unreadable},
+    reading,
+    responses::{Failures, NotFound, Refused, Stale, Unreadable},
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -42,10 +44,14 @@ struct IndexInput {
 
 /// Tells of a library's index: what serves, and what waits to be taken in.
 #[utoipa::path(get, path = "/v1/libraries/{library}/index", tag = "index",
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
     responses((status = 200, description = "As asked.", body = IndexView), Refused, NotFound, Failures))]
-async fn get_index(State(app): State<App>, Path(library): Path<String>, _: Params<NoParams>) -> Answer<Json<IndexView>> {
-    Ok(Json(blocking(&app, move |service| service.index(&library)).await?))
+async fn get_index(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+) -> Answer<Json<IndexView>> {
+    Ok(Json(reading(&app, params.min_seq, move |service| service.index(&library)).await?))
 }
 
 /// Chooses a library's index.
@@ -53,7 +59,7 @@ async fn get_index(State(app): State<App>, Path(library): Path<String>, _: Param
 /// It is built in the background; the old one serves until the new one is ready, and every chunk is found all the while.
 #[utoipa::path(put, path = "/v1/libraries/{library}/index", tag = "index", request_body = IndexInput,
     params(("library" = String, Path, description = "Id or name."), WriteParams),
-    responses((status = 200, description = "It is written.", body = IndexView), Refused, Unreadable, NotFound, Failures))]
+    responses((status = 200, description = "It is written.", body = IndexView), Refused, Unreadable, NotFound, Stale, Failures))]
 async fn choose_index(
     State(app): State<App>,
     Path(library): Path<String>,
@@ -62,13 +68,17 @@ async fn choose_index(
 ) -> Answer<Json<IndexView>> {
     let IndexInput { index_type, index_params, target_recall, rebuild } = input;
     let draft = IndexDraft { index_type, params: index_params, target_recall };
-    Ok(Json(app.service.choose_index(&library, draft, rebuild, params.durability).await?))
+    Ok(Json(app.service.choose_index(&library, draft, rebuild, params.options()).await?))
 }
 
 /// Tells how good a library's answers are, as it has measured itself against exact search.
 #[utoipa::path(get, path = "/v1/libraries/{library}/quality", tag = "index",
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
     responses((status = 200, description = "As asked.", body = QualityView), Refused, NotFound, Failures))]
-async fn quality(State(app): State<App>, Path(library): Path<String>, _: Params<NoParams>) -> Answer<Json<QualityView>> {
-    Ok(Json(blocking(&app, move |service| service.quality(&library)).await?))
+async fn quality(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+) -> Answer<Json<QualityView>> {
+    Ok(Json(reading(&app, params.min_seq, move |service| service.quality(&library)).await?))
 }

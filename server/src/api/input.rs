@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, Unexpected, Visitor},
+    de::{Error as _, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer},
 };
 use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
@@ -31,6 +31,13 @@ use crate::{
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[schema(value_type = Vec<f32>)]
 pub(super) struct Embedding(Vec<Component>);
+
+impl Embedding {
+    /// Reads it from a list.
+    pub(super) fn of<'de, A: SeqAccess<'de>>(list: A) -> std::result::Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self)
+    }
+}
 
 impl From<Embedding> for Vec<f32> {
     fn from(embedding: Embedding) -> Self {
@@ -196,6 +203,29 @@ pub(super) struct ChunkInput {
     attributes: BTreeMap<String, Json>,
 }
 
+/// A chunk to be written, and where.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlacedChunkInput {
+    /// The id of its document.
+    #[schema(min_length = 1, max_length = 255)]
+    document_id: String,
+    /// Unique within the library; made here if it is left out.
+    #[schema(min_length = 1, max_length = 255)]
+    id: Option<String>,
+    /// The text, up to 10,000 characters.
+    text: String,
+    /// The vector; made here from the document's title and the text if it is left out.
+    embedding: Option<Embedding>,
+    /// `page_number`, `chunk_index` and `created_at`; every other key is an attribute of the chunk.
+    #[serde(default, deserialize_with = "entries")]
+    #[schema(value_type = Object)]
+    metadata: Map<String, Json>,
+    /// Attributes, as those among the metadata.
+    #[serde(default, deserialize_with = "entries")]
+    attributes: BTreeMap<String, Json>,
+}
+
 /// Changes of a document. What is left out stays; null removes what is optional.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -318,6 +348,29 @@ impl ChunkInput {
         };
         Ok(NewChunk { draft, embed, from_metadata: fields.from_metadata })
     }
+}
+
+impl PlacedChunkInput {
+    /// The chunk, and the id of its document.
+    pub(super) fn read(self, service: &Service) -> Result<(String, NewChunk)> {
+        let Self { document_id, id, text, embedding, metadata, attributes } = self;
+        Ok((document_id, ChunkInput { id, text, embedding, metadata, attributes }.read(service)?))
+    }
+
+    /// The same, for an address that names the chunk.
+    pub(super) fn with_id(mut self, id: String) -> Result<Self> {
+        named(&mut self.id, id, "chunk")?;
+        Ok(self)
+    }
+}
+
+/// Gives an item the id that the address names; the body may repeat it.
+pub(super) fn named(own: &mut Option<String>, id: String, what: &str) -> Result<()> {
+    if let Some(received) = own.replace(id.clone()).filter(|received| *received != id) {
+        let detail = format!("the address names the {what} '{id}', the body names '{received}'; leave it out of the body");
+        return Err(Error::new(Code::InvalidValue, detail).field("id").numbers(id, received));
+    }
+    Ok(())
 }
 
 impl DocumentChange {

@@ -21,16 +21,17 @@ use vecino_engine::{
 };
 
 use super::{
-    App, blocking,
-    durability::WriteParams,
+    App,
+    durability::{CreateParams, WriteParams},
     extract::{Body, Params, Path},
     guard,
     input::{Whole, object, optional_object, or_null, some},
-    page::{PageParams, cursor},
+    page::{PageParams, ReadParams, cursor},
     problem::{Answer, Problem},
-    responses::{Conflicts, Failures, NotFound, Refused, Unreadable},
+    reading,
+    responses::{Conflicts, Failures, NotFound, Refused, Stale, Unreadable},
 };
-use crate::service::libraries::Deleted;
+use crate::service::{Service, libraries::Deleted};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -170,18 +171,19 @@ struct LibraryList {
 async fn list_libraries(State(app): State<App>, Params(params): Params<PageParams>) -> Answer<Json<LibraryList>> {
     let page = params.read()?;
     let scope = guard::caller(&app).scope;
-    let listed = blocking(&app, move |service| service.libraries(&page, |id| scope.allows(id))).await?;
+    let list = move |service: &Service| service.libraries(&page, |id| scope.allows(id));
+    let listed = reading(&app, params.min_seq, list).await?;
     Ok(Json(LibraryList { libraries: listed.items, next_cursor: cursor(listed.next) }))
 }
 
 /// Creates a library.
 ///
 /// Its contract (dimension, metric, embedding model) is fixed here or by its first vector, and holds for all that come after.
-#[utoipa::path(post, path = "/v1/libraries", tag = "libraries", request_body = LibraryInput, params(WriteParams),
+#[utoipa::path(post, path = "/v1/libraries", tag = "libraries", request_body = LibraryInput, params(CreateParams),
     responses((status = 201, description = "It is written.", body = LibraryView), Refused, Unreadable, Conflicts, Failures))]
 async fn create_library(
     State(app): State<App>,
-    Params(params): Params<WriteParams>,
+    Params(params): Params<CreateParams>,
     Body(input): Body<LibraryInput>,
 ) -> Answer<(StatusCode, Json<LibraryView>)> {
     let LibraryInput { name, id, metadata, metric, schema } = input;
@@ -202,22 +204,26 @@ async fn create_library(
         strict_schema,
         now: app.service.now(),
     };
-    let view = app.service.create_library(draft, params.durability).await?;
+    let view = app.service.create_library(draft, params.options()).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
 /// Tells of a library, by id or name.
 #[utoipa::path(get, path = "/v1/libraries/{library}", tag = "libraries",
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
     responses((status = 200, description = "As asked.", body = LibraryView), Refused, NotFound, Failures))]
-async fn get_library(State(app): State<App>, Path(library): Path<String>) -> Answer<Json<LibraryView>> {
-    Ok(Json(blocking(&app, move |service| service.library(&library)).await?))
+async fn get_library(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+) -> Answer<Json<LibraryView>> {
+    Ok(Json(reading(&app, params.min_seq, move |service| service.library(&library)).await?))
 }
 
 /// Renames a library, or describes it anew.
 #[utoipa::path(patch, path = "/v1/libraries/{library}", tag = "libraries", request_body = LibraryChange,
     params(("library" = String, Path, description = "Id or name."), WriteParams),
-    responses((status = 200, description = "As asked.", body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Failures))]
+    responses((status = 200, description = "As asked.", body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Stale, Failures))]
 async fn update_library(
     State(app): State<App>,
     Path(library): Path<String>,
@@ -225,35 +231,40 @@ async fn update_library(
     Body(change): Body<LibraryChange>,
 ) -> Answer<Json<LibraryView>> {
     let LibraryChange { name, metadata } = change;
-    Ok(Json(app.service.update_library(&library, name, metadata.description, params.durability).await?))
+    Ok(Json(app.service.update_library(&library, name, metadata.description, params.options()).await?))
 }
 
 /// Deletes a library with all that is in it.
 #[utoipa::path(delete, path = "/v1/libraries/{library}", tag = "libraries",
     params(("library" = String, Path, description = "Id or name."), WriteParams),
-    responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = Deleted), Refused, NotFound, Stale, Failures))]
 async fn delete_library(
     State(app): State<App>,
     Path(library): Path<String>,
     Params(params): Params<WriteParams>,
 ) -> Answer<Json<Deleted>> {
-    Ok(Json(app.service.delete_library(&library, params.durability).await?))
+    Ok(Json(app.service.delete_library(&library, params.options()).await?))
 }
 
 /// Downloads a library as a `.vecino` file.
 ///
 /// The same bytes for the same contents. Send the `ETag` in `If-None-Match` to hear whether there is something new.
 #[utoipa::path(get, path = "/v1/libraries/{library}/snapshot", tag = "libraries",
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
     responses(
         (status = 200, description = "The file.", content_type = "application/octet-stream", body = Vec<u8>, headers(
             ("ETag" = String, description = "Changes with the library."),
             ("X-Vecino-Seq" = u64, description = "Sequence of the last write that changed the library."))),
         (status = 304, description = "Nothing has changed."), Refused, NotFound, Failures))]
-async fn export_library(State(app): State<App>, Path(library): Path<String>, headers: HeaderMap) -> Answer<Response> {
+async fn export_library(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+    headers: HeaderMap,
+) -> Answer<Response> {
     let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
     let known = known.split(',').find_map(|tag| tag.trim().trim_matches('"').strip_prefix(&tag_prefix())?.parse().ok());
-    let exported = blocking(&app, move |service| service.export_library(&library, known)).await?;
+    let exported = reading(&app, params.min_seq, move |service| service.export_library(&library, known)).await?;
     let value = |text: String| HeaderValue::try_from(text).map_err(|error| Problem::new("internal", error.to_string()));
     let mut response = match exported.bytes {
         Some(bytes) => Bytes::from(bytes).into_response(),

@@ -7,6 +7,7 @@ mod extract;
 mod guard;
 mod index;
 mod input;
+mod jobs;
 mod keys;
 mod layers;
 mod libraries;
@@ -14,6 +15,7 @@ mod page;
 mod problem;
 mod query;
 mod responses;
+mod selection;
 mod system;
 mod web;
 
@@ -93,6 +95,7 @@ struct App {
         (name = "chunks", description = "Passages of documents, with a vector each."),
         (name = "query", description = "Search."),
         (name = "keys", description = "Who may do what."),
+        (name = "jobs", description = "Long work that goes on after its answer."),
         (name = "system", description = "The server itself.")
     )
 )]
@@ -153,6 +156,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(chunks::router())
         .merge(query::router())
         .merge(keys::router())
+        .merge(jobs::router())
 }
 
 /// Kinds of answers that get smaller.
@@ -163,6 +167,7 @@ impl Predicate for Compressible {
     fn should_compress<B: axum::body::HttpBody>(&self, response: &axum::http::Response<B>) -> bool {
         let kind = |headers: &HeaderMap| headers.get("content-type").and_then(|kind| kind.to_str().ok()).map(str::to_owned);
         kind(response.headers())
+            .filter(|kind| !kind.starts_with("text/event-stream"))
             .is_some_and(|kind| kind.starts_with("text/") || ["json", "javascript", "wasm"].iter().any(|end| kind.contains(end)))
     }
 }
@@ -175,6 +180,24 @@ impl Drop for Abandoned {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// How long a read waits for the write that it must know of.
+const MIN_SEQ_WAIT: Duration = Duration::from_secs(5);
+
+/// As [`blocking`], for a read that must know of the write `min_seq`.
+async fn reading<T: Send + 'static>(
+    app: &App,
+    min_seq: Option<u64>,
+    work: impl FnOnce(&Service) -> Result<T> + Send + 'static,
+) -> Answer<T> {
+    if let Some(wanted) = min_seq {
+        app.service.wait_for(wanted, MIN_SEQ_WAIT).await.map_err(|seq| {
+            let detail = format!("the last write is {seq}; {wanted} has not come within {} s", MIN_SEQ_WAIT.as_secs());
+            Problem::new("not_yet", detail).field("min_seq").numbers(wanted, seq)
+        })?;
+    }
+    blocking(app, work).await
 }
 
 /// Runs what computes for long, or waits, on a thread that may. A key has only so much done at once, and what only reads is

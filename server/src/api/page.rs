@@ -20,6 +20,8 @@ pub(super) struct PageParams {
     limit: Option<u64>,
     /// Where to go on: `next_cursor` of the part before.
     cursor: Option<String>,
+    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 503.
+    pub(super) min_seq: Option<u64>,
 }
 
 /// Which part of a listing of chunks is wanted.
@@ -32,6 +34,8 @@ pub(super) struct ChunkPageParams {
     limit: Option<u64>,
     /// Where to go on: `next_cursor` of the part before.
     cursor: Option<String>,
+    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 503.
+    pub(super) min_seq: Option<u64>,
     /// Whether the chunks tell their vectors.
     #[serde(default)]
     pub(super) embedding: bool,
@@ -49,17 +53,32 @@ impl ChunkPageParams {
     }
 }
 
+/// How new what is read must be.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReadParams {
+    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 503.
+    pub(super) min_seq: Option<u64>,
+}
+
 /// A cursor as clients see it: letters that say nothing.
 pub(super) fn cursor(item: Option<String>) -> Option<String> {
     item.map(|item| URL_SAFE_NO_PAD.encode(item))
 }
 
-fn read(limit: Option<u64>, cursor: Option<&str>) -> Result<Page> {
+/// How many items are wanted.
+pub(super) fn read_limit(limit: Option<u64>) -> Result<usize> {
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     if limit == 0 || limit > MAX_PAGE as u64 {
         let detail = format!("limit is 1 to {MAX_PAGE}, received {limit}");
         return Err(Error::new(Code::InvalidValue, detail).field("limit").numbers(MAX_PAGE, limit));
     }
+    Ok(limit as usize)
+}
+
+fn read(limit: Option<u64>, cursor: Option<&str>) -> Result<Page> {
+    let limit = read_limit(limit)?;
     let after = cursor.map(|cursor| {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
         bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
@@ -67,5 +86,5 @@ fn read(limit: Option<u64>, cursor: Option<&str>) -> Result<Page> {
             Error::new(Code::InvalidValue, detail).field("cursor")
         })
     });
-    Ok(Page { limit: limit as usize, after: after.transpose()? })
+    Ok(Page { limit, after: after.transpose()? })
 }

@@ -70,6 +70,9 @@ const KINDS: &[(&str, StatusCode, &str)] = &[
     ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "This server is not asked under this name."),
     ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "The key asks too much."),
     ("timeout", StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
+    ("job_not_found", StatusCode::NOT_FOUND, "No job of this id."),
+    ("too_many_jobs", StatusCode::SERVICE_UNAVAILABLE, "So many jobs run that no other can begin."),
+    ("not_yet", StatusCode::SERVICE_UNAVAILABLE, "The write that the answer must know of has not come."),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something failed inside the server."),
 ];
 
@@ -150,6 +153,7 @@ fn status_of(error: &Error) -> StatusCode {
         | Code::EmbeddingModel => StatusCode::BAD_REQUEST,
         Code::LibraryNotFound | Code::DocumentNotFound | Code::ChunkNotFound => StatusCode::NOT_FOUND,
         Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => StatusCode::CONFLICT,
+        Code::Changed => StatusCode::PRECONDITION_FAILED,
         Code::Damaged | Code::UnsupportedVersion => StatusCode::INTERNAL_SERVER_ERROR,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         Code::Locked | Code::Storage | Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

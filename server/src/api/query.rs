@@ -1,34 +1,51 @@
 //! `/v1/libraries/{library}/query`.
 
+use std::fmt;
+
 use axum::{Json, extract::State};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use vecino_engine::{
     Code, Error,
+    facets::Facets,
     filter::Filter,
     model::limits::{MAX_EFFORT, MAX_K},
+    near::Example,
     query::Include,
 };
 
 use super::{
-    App, blocking,
-    extract::{Body, NoParams, Params, Path},
-    input::{Embedding, Whole},
+    App,
+    extract::{Body, Params, Path},
+    input::{Embedding, Whole, object, objects},
+    page::ReadParams,
     problem::{Answer, Problem},
+    reading,
     responses::{Failures, NotFound, Refused, Unreadable},
 };
 use crate::{
     json::optional,
-    service::query::{Answered, Near, Question},
+    service::{
+        Service,
+        query::{Answered, GroupsAnswered, Near, Question},
+    },
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(query))
+    OpenApiRouter::new()
+        .routes(routes!(query))
+        .routes(routes!(query_batch))
+        .routes(routes!(query_groups))
+        .routes(routes!(count_facets))
 }
 
-/// What is asked: the chunks that are nearest to a `text` or to an `embedding`.
+/// What is asked: the chunks that are nearest to a `text`, to an `embedding`, to the chunk `chunk_id` or to `positive` examples:
+/// to one of these.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct QueryInput {
@@ -36,6 +53,16 @@ struct QueryInput {
     text: Option<String>,
     /// A vector.
     embedding: Option<Embedding>,
+    /// The id of a chunk, for more like it; it is not among the hits itself.
+    chunk_id: Option<String>,
+    /// Examples of what is wanted, up to 100 with the negative ones; chunks among them are not among the hits.
+    #[schema(max_items = 100)]
+    positive: Option<Vec<ExampleInput>>,
+    /// Examples of what is not wanted.
+    #[schema(max_items = 100)]
+    negative: Option<Vec<ExampleInput>>,
+    /// The least score of a hit; nothing below it comes back.
+    min_score: Option<f64>,
     /// How many hits, 1 to 10,000; 10 unless told.
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 10000)]
     k: Option<Whole>,
@@ -67,6 +94,89 @@ struct QueryInput {
     explain: bool,
 }
 
+/// An example: the id of a chunk, or a vector.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it only describes")]
+enum ExampleForm {
+    Chunk(String),
+    Embedding(Vec<f32>),
+}
+
+/// An example, read.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = ExampleForm)]
+struct ExampleInput(Example);
+
+impl<'de> Deserialize<'de> for ExampleInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ExampleVisitor)
+    }
+}
+
+struct ExampleVisitor;
+
+impl<'de> Visitor<'de> for ExampleVisitor {
+    type Value = ExampleInput;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the id of a chunk or a list of numbers")
+    }
+
+    fn visit_str<E>(self, id: &str) -> Result<ExampleInput, E> {
+        Ok(ExampleInput(Example::Chunk(id.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<ExampleInput, A::Error> {
+        Ok(ExampleInput(Example::Embedding(Embedding::of(seq)?.into())))
+    }
+}
+
+/// Several queries.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct QueryBatchInput {
+    /// Up to 100 queries, with 10,000 hits together.
+    #[serde(deserialize_with = "objects")]
+    #[schema(max_items = 100)]
+    queries: Vec<QueryInput>,
+}
+
+/// The answers to several queries.
+#[derive(Debug, Serialize, ToSchema)]
+struct QueryBatchAnswered {
+    /// In the order of the queries, and all as of the same write.
+    answers: Vec<Answered>,
+}
+
+/// A query by document.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GroupsInput {
+    /// The query; its `k` is the number of documents.
+    #[serde(deserialize_with = "object")]
+    query: QueryInput,
+    /// How many hits of each document, 1 to 100; 3 unless told.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 100)]
+    size: Option<Whole>,
+}
+
+/// Which values are counted.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct FacetsInput {
+    /// Names of 1 to 16 fields, attributes or fixed ones.
+    #[schema(min_items = 1, max_items = 16)]
+    fields: Vec<String>,
+    /// Which chunks are looked at; all of them without one.
+    #[serde(default, deserialize_with = "optional")]
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Value>,
+    /// How many values are told of each field, 1 to 1,000; 10 unless told.
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1000)]
+    limit: Option<Whole>,
+}
+
 /// How to search.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -94,34 +204,82 @@ enum Part {
 ///
 /// `k` hits come back whenever so many chunks pass the filter.
 #[utoipa::path(post, path = "/v1/libraries/{library}/query", tag = "query", request_body = QueryInput,
-    params(("library" = String, Path, description = "Id or name.")),
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
     responses((status = 200, description = "As asked.", body = Answered), Refused, Unreadable, NotFound, Failures))]
 async fn query(
     State(app): State<App>,
     Path(library): Path<String>,
-    _: Params<NoParams>,
+    Params(params): Params<ReadParams>,
     Body(input): Body<QueryInput>,
 ) -> Answer<Json<Answered>> {
     let question = input.read()?;
-    Ok(Json(blocking(&app, move |service| service.query(&library, question)).await?))
+    Ok(Json(reading(&app, params.min_seq, move |service| service.query(&library, question)).await?))
+}
+
+/// Answers several queries, all as of the same write.
+#[utoipa::path(post, path = "/v1/libraries/{library}/query:batch", tag = "query", request_body = QueryBatchInput,
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
+    responses((status = 200, description = "As asked.", body = QueryBatchAnswered), Refused, Unreadable, NotFound, Failures))]
+async fn query_batch(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+    Body(input): Body<QueryBatchInput>,
+) -> Answer<Json<QueryBatchAnswered>> {
+    let read = |(at, query): (usize, QueryInput)| query.read().map_err(|problem| problem.within(&format!("queries[{at}]")));
+    let questions = input.queries.into_iter().enumerate().map(read).collect::<Answer<Vec<_>>>()?;
+    let answers = reading(&app, params.min_seq, move |service| service.query_batch(&library, questions)).await?;
+    Ok(Json(QueryBatchAnswered { answers }))
+}
+
+/// Answers a query by document: the nearest documents, and of each its nearest chunks.
+///
+/// `k` documents come back whenever so many have a chunk that passes the filter. `explain` has no effect.
+#[utoipa::path(post, path = "/v1/libraries/{library}/query:groups", tag = "query", request_body = GroupsInput,
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
+    responses((status = 200, description = "As asked.", body = GroupsAnswered), Refused, Unreadable, NotFound, Failures))]
+async fn query_groups(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+    Body(input): Body<GroupsInput>,
+) -> Answer<Json<GroupsAnswered>> {
+    let question = input.query.read().map_err(|problem| problem.within("query"))?;
+    let size = small(input.size, 3);
+    let answer = move |service: &Service| {
+        service.query_groups(&library, question, size).map_err(|error| match error.field.as_deref() {
+            Some("size" | "library") => error,
+            _ => error.within("query"),
+        })
+    };
+    Ok(Json(reading(&app, params.min_seq, answer).await?))
+}
+
+/// Counts the values of fields over the chunks that a filter lets through.
+#[utoipa::path(post, path = "/v1/libraries/{library}/facets", tag = "query", request_body = FacetsInput,
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
+    responses((status = 200, description = "As asked.", body = Facets), Refused, Unreadable, NotFound, Failures))]
+async fn count_facets(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+    Body(input): Body<FacetsInput>,
+) -> Answer<Json<Facets>> {
+    let filter = input.filter.as_ref().map(Filter::from_json).transpose()?;
+    let (fields, limit) = (input.fields, small(input.limit, 10));
+    let count = move |service: &Service| service.facets(&library, &fields, filter.as_ref(), limit);
+    Ok(Json(reading(&app, params.min_seq, count).await?))
+}
+
+/// A number that a limit of the engine holds down.
+fn small(number: Option<Whole>, default: usize) -> usize {
+    number.map_or(default, |Whole(number)| usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 impl QueryInput {
     fn read(self) -> Answer<Question> {
         let Mode::Vector = self.mode;
-        let near = match (self.text, self.embedding) {
-            (Some(text), None) => Near::Text(text),
-            (None, Some(embedding)) => Near::Embedding(embedding.into()),
-            (None, None) => {
-                return Err(
-                    Problem::new("missing_field", "a query has either a text or an embedding; both are missing").field("text")
-                );
-            }
-            (Some(_), Some(_)) => {
-                let detail = "a query has either a text or an embedding; received both";
-                return Err(Error::new(Code::InvalidValue, detail).field("text").into());
-            }
-        };
+        let near = near(self.text, self.embedding, self.chunk_id, self.positive, self.negative)?;
         let k = self.k.map_or(10, |Whole(k)| k);
         if k > MAX_K as u64 {
             let detail = format!("k is 1 to {MAX_K}, received {k}");
@@ -135,7 +293,36 @@ impl QueryInput {
         });
         let filter = self.filter.as_ref().map(Filter::from_json).transpose()?;
         let effort = one_effort([("effort", self.effort), ("ef", self.ef), ("nprobe", self.nprobe)])?;
-        Ok(Question { near, k: k as usize, filter, include, target_recall: self.target_recall, effort, explain: self.explain })
+        let (target_recall, min_score, explain) = (self.target_recall, self.min_score, self.explain);
+        Ok(Question { near, k: k as usize, filter, include, target_recall, effort, explain, min_score })
+    }
+}
+
+/// What a query is near to: one thing.
+fn near(
+    text: Option<String>,
+    embedding: Option<Embedding>,
+    chunk_id: Option<String>,
+    positive: Option<Vec<ExampleInput>>,
+    negative: Option<Vec<ExampleInput>>,
+) -> Answer<Near> {
+    let examples = |list: Vec<ExampleInput>| list.into_iter().map(|ExampleInput(example)| example).collect();
+    match (text, embedding, chunk_id, positive) {
+        (Some(text), None, None, None) if negative.is_none() => Ok(Near::Text(text)),
+        (None, Some(embedding), None, None) if negative.is_none() => Ok(Near::Embedding(embedding.into())),
+        (None, None, Some(chunk), None) if negative.is_none() => Ok(Near::Chunk(chunk)),
+        (None, None, None, Some(positive)) => {
+            Ok(Near::Examples { positive: examples(positive), negative: negative.map_or_else(Vec::new, examples) })
+        }
+        (None, None, None, None) => {
+            let detail = "a query has a text, an embedding, a chunk_id or positive examples; all are missing";
+            Err(Problem::new("missing_field", detail).field("text"))
+        }
+        _ => {
+            let detail =
+                "a query has one of text, embedding, chunk_id and positive examples (with negative ones); received several";
+            Err(Error::new(Code::InvalidValue, detail).field("text").into())
+        }
     }
 }
 

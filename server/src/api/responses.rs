@@ -57,3 +57,12 @@ pub(super) enum Conflicts {
     #[response(status = 409, content_type = "application/problem+json")]
     Exists(Document),
 }
+
+/// What has changed meanwhile.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) enum Stale {
+    /// The library has changed since the write that `if_seq` names.
+    #[response(status = 412, content_type = "application/problem+json")]
+    Changed(Document),
+}

@@ -22,14 +22,14 @@ use super::{
 use crate::{
     embed::StaticEmbedder,
     service::{
-        Page, Service,
+        Page, Service, WriteOptions,
         chunks::NewChunk,
         documents::{Content, NewDocument},
         query::{Near, Question},
         split::SplitOptions,
     },
     storage::FileStorage,
-    store::{Durability, StoreOptions},
+    store::StoreOptions,
 };
 
 /// A folder that this process has open.
@@ -98,7 +98,7 @@ impl Local {
             now: self.service.now(),
             ..LibraryDraft::default()
         };
-        self.runtime.block_on(self.service.create_library(draft, Durability::Synced)).map(drop)
+        self.runtime.block_on(self.service.create_library(draft, WriteOptions::default())).map(drop)
     }
 
     fn document(&self, number: usize, document: &Document) -> Result<NewDocument> {
@@ -160,7 +160,7 @@ impl Target for Local {
         };
         let drafts = documents.iter().enumerate().map(|(number, document)| self.document(number, document));
         let drafts = drafts.collect::<Result<Vec<_>>>().map_err(refused)?;
-        let written = self.service.put_documents(library, drafts, on_conflict, Durability::Synced);
+        let written = self.service.put_documents(library, drafts, on_conflict, WriteOptions::default());
         let done = self.runtime.block_on(written).map_err(refused)?;
         Ok(Written { written: done.written as u64, skipped: done.skipped as u64, chunks: done.chunks as u64, seq: done.seq })
     }
@@ -196,6 +196,7 @@ fn read_question(body: &Value) -> Result<Question> {
         Include { text: has("text"), metadata: has("metadata"), attributes: has("attributes"), embedding: has("embedding") }
     });
     Ok(Question {
+        min_score: None,
         near,
         k: body["k"].as_u64().map_or(10, |k| k as usize),
         filter: body.get("filter").map(Filter::from_json).transpose()?,

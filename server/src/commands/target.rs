@@ -172,7 +172,7 @@ impl Target for Remote {
     }
 
     fn write(&mut self, library: &str, documents: &[&Document], on_conflict: OnConflict) -> Result<Written, Failure> {
-        let path = format!("/v1/libraries/{}/documents/batch", segment(library));
+        let path = format!("/v1/libraries/{}/documents:batch", segment(library));
         let body = serde_json::to_vec(&json_batch(documents, on_conflict)).map_err(|error| own("this batch", &error))?;
         // A batch that is refused when it is there already must not be sent twice.
         let patience = if on_conflict == OnConflict::Refuse { Patience::UnlessDone } else { Patience::Full };

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use vecino_engine::{
     Error, Result,
-    command::{ChunkDraft, ChunkPatch, Command},
+    command::{ChunkDraft, ChunkPatch, Command, OnConflict, PlacedChunk},
     db::Written,
     library::Library,
     model::shown,
@@ -13,8 +13,8 @@ use vecino_engine::{
     view::ChunkView,
 };
 
-use super::{Listed, Page, Service, embedding::Waiting, known, libraries::Deleted};
-use crate::{host::in_place, store::Durability};
+use super::{Listed, Page, Service, WriteOptions, embedding::Waiting, known, libraries::Deleted};
+use crate::host::in_place;
 
 /// A chunk to be written.
 #[derive(Clone, Debug)]
@@ -55,6 +55,19 @@ pub struct ChunksWritten {
     pub seq: u64,
 }
 
+/// What writing a batch of chunks answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChunkBatchWritten {
+    /// Chunks written.
+    pub written: usize,
+    /// Chunks left out because they exist already.
+    pub skipped: usize,
+    /// Ids of the chunks of the request, in order.
+    pub chunks: Vec<String>,
+    /// Sequence of the write, or of the last one when nothing was written.
+    pub seq: u64,
+}
+
 /// What changing a chunk answers.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ChunkUpdated {
@@ -63,6 +76,12 @@ pub struct ChunkUpdated {
     pub chunk: ChunkView,
     /// Sequence of the write.
     pub seq: u64,
+}
+
+/// The same, of a request with a list of chunks.
+fn at_chunk(error: Error, from_metadata: &[Vec<String>]) -> Error {
+    let chunks = from_metadata.iter().enumerate();
+    chunks.fold(error, |error, (at, names)| where_given(error, &format!("chunks[{at}]."), names))
 }
 
 impl Service {
@@ -75,7 +94,7 @@ impl Service {
         library: &str,
         document: &str,
         mut chunks: Vec<NewChunk>,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<ChunksWritten> {
         let title = self.with_library(library, |library| {
             let entry = library.document(document).ok_or_else(|| document_not_found(document))?;
@@ -92,9 +111,94 @@ impl Service {
             now: self.now(),
         };
         let seen = |_: &State, written: Written| ChunksWritten { chunks: ids, seq: written.seq };
-        self.store.write(command, durability, seen).await.map_err(|error| {
-            given.iter().enumerate().fold(error, |error, (at, names)| where_given(error, &format!("chunks[{at}]."), names))
-        })
+        self.write(options, library, command, seen).await.map_err(|error| at_chunk(error, &given))
+    }
+
+    /// Writes chunks of documents that exist: all or none.
+    ///
+    /// # Errors
+    /// What is wrong with any of them, with its place in the request.
+    pub async fn put_chunks(
+        &self,
+        library: &str,
+        chunks: Vec<(String, NewChunk)>,
+        on_conflict: OnConflict,
+        options: WriteOptions,
+    ) -> Result<ChunkBatchWritten> {
+        let seen = |_: &State, written: Written, ids: Vec<String>| ChunkBatchWritten {
+            written: written.affected,
+            skipped: written.skipped,
+            chunks: ids,
+            seq: written.seq,
+        };
+        self.place(library, chunks, on_conflict, options, seen).await
+    }
+
+    /// `seen` gets the state, what was written, and the ids of all chunks of the request.
+    async fn place<T: Send + 'static>(
+        &self,
+        library: &str,
+        chunks: Vec<(String, NewChunk)>,
+        on_conflict: OnConflict,
+        options: WriteOptions,
+        seen: impl FnOnce(&State, Written, Vec<String>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let mut given = Vec::with_capacity(chunks.len());
+        let titles = self.with_library(library, |library| {
+            let title =
+                |id: &str| library.document(id).map_or_else(String::new, |entry| entry.document.metadata.title.to_string());
+            Ok(chunks
+                .iter()
+                .map(|(document, chunk)| if chunk.embed { title(document) } else { String::new() })
+                .collect::<Vec<_>>())
+        })?;
+        let any = chunks.iter().any(|(_, chunk)| chunk.embed);
+        let embedded_by = any.then(|| self.check_embeddable(library)).transpose()?;
+        let mut waiting = Waiting::default();
+        let mut placed = Vec::with_capacity(chunks.len());
+        for (number, ((document, chunk), title)) in chunks.into_iter().zip(titles).enumerate() {
+            if chunk.embed {
+                waiting.add(number, 0, format!("chunks[{number}].text"), self.title(&title), &chunk.draft.text);
+            }
+            given.push(chunk.from_metadata);
+            placed.push(PlacedChunk { document, chunk: chunk.draft });
+        }
+        in_place(|| {
+            waiting.embed(self, &mut |number, _, vector| {
+                if let Some(placed) = placed.get_mut(number) {
+                    placed.chunk.embedding = vector;
+                }
+            })
+        })?;
+        let ids = placed.iter().map(|placed| placed.chunk.id.clone()).collect();
+        let command =
+            Command::PutChunks { library: library.to_owned(), chunks: placed, on_conflict, embedded_by, now: self.now() };
+        let seen = move |state: &State, written: Written| seen(state, written, ids);
+        self.write(options, library, command, seen).await.map_err(|error| at_chunk(error, &given))
+    }
+
+    /// Writes one chunk in place of the one of its id, or as a new one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn put_chunk(
+        &self,
+        library: &str,
+        id: String,
+        document: String,
+        chunk: NewChunk,
+        options: WriteOptions,
+    ) -> Result<ChunkUpdated> {
+        let name = library.to_owned();
+        let seen = move |state: &State, written: Written, _: Vec<String>| {
+            Ok(ChunkUpdated { chunk: chunk_view(known(state, &name)?, &id, false)?, seq: written.seq })
+        };
+        self.place(library, vec![(document, chunk)], OnConflict::Replace, options, seen).await.map_err(|mut error| {
+            if let Some(rest) = error.field.as_deref().and_then(|field| field.strip_prefix("chunks[0].")) {
+                error.field = Some(rest.to_owned());
+            }
+            error
+        })?
     }
 
     /// The chunks of a library in the order of their ids.
@@ -145,7 +249,7 @@ impl Service {
         library: &str,
         id: &str,
         change: ChangedChunk,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<ChunkUpdated> {
         let ChangedChunk { mut patch, from_metadata } = change;
         let title = self.with_library(library, |library| {
@@ -161,21 +265,21 @@ impl Service {
             patch.embedding = Some(Vec::new());
             in_place(|| waiting.embed(self, &mut |_, _, vector| patch.embedding = Some(vector)))?;
         }
-        let (library, id) = (library.to_owned(), id.to_owned());
-        let command = Command::UpdateChunk { library: library.clone(), chunk: id.clone(), patch, embedded_by };
+        let (name, id) = (library.to_owned(), id.to_owned());
+        let command = Command::UpdateChunk { library: name.clone(), chunk: id.clone(), patch, embedded_by };
         let seen = move |state: &State, written: Written| {
-            Ok(ChunkUpdated { chunk: chunk_view(known(state, &library)?, &id, false)?, seq: written.seq })
+            Ok(ChunkUpdated { chunk: chunk_view(known(state, &name)?, &id, false)?, seq: written.seq })
         };
-        self.store.write(command, durability, seen).await.map_err(|error| where_given(error, "", &from_metadata))?
+        self.write(options, library, command, seen).await.map_err(|error| where_given(error, "", &from_metadata))?
     }
 
     /// Deletes a chunk.
     ///
     /// # Errors
     /// [`vecino_engine::Code::LibraryNotFound`], [`vecino_engine::Code::ChunkNotFound`].
-    pub async fn delete_chunk(&self, library: &str, id: &str, durability: Durability) -> Result<Deleted> {
+    pub async fn delete_chunk(&self, library: &str, id: &str, options: WriteOptions) -> Result<Deleted> {
         let command = Command::DeleteChunks { library: library.to_owned(), chunks: vec![id.to_owned()] };
-        self.store.write(command, durability, |_, written| Deleted { seq: written.seq }).await
+        self.write(options, library, command, |_, written| Deleted { seq: written.seq }).await
     }
 }
 

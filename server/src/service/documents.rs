@@ -17,14 +17,14 @@ use vecino_engine::{
 };
 
 use super::{
-    Listed, Page, Service,
+    Listed, Page, Service, WriteOptions,
     chunks::{NewChunk, where_given},
     embedding::Waiting,
     known,
     libraries::Deleted,
     split::split,
 };
-use crate::{host::in_place, store::Durability};
+use crate::host::in_place;
 
 /// A document to be written.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl Service {
         library: &str,
         document: NewDocument,
         on_conflict: OnConflict,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<DocumentWritten> {
         let (name, id) = (library.to_owned(), document.draft.id.clone());
         let existed = self.with_library(library, |library| Ok(library.document(&id).is_some()))?;
@@ -134,7 +134,7 @@ impl Service {
             let skipped = count == 0;
             Ok(DocumentWritten { id: view.id, chunks: view.chunks, seq: written.seq, skipped, created: !existed })
         };
-        self.put(library, vec![document], on_conflict, durability, seen).await.map_err(alone)?
+        self.put(library, vec![document], on_conflict, options, seen).await.map_err(alone)?
     }
 
     /// Writes documents: all or none.
@@ -146,7 +146,7 @@ impl Service {
         library: &str,
         documents: Vec<NewDocument>,
         on_conflict: OnConflict,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<BatchWritten> {
         let total = documents.len();
         let seen = move |_: &State, written: Written, count: usize, chunks: usize| BatchWritten {
@@ -155,7 +155,7 @@ impl Service {
             chunks,
             seq: written.seq,
         };
-        self.put(library, documents, on_conflict, durability, seen).await
+        self.put(library, documents, on_conflict, options, seen).await
     }
 
     /// `seen` gets the state, what was written, how many documents and how many chunks that were.
@@ -164,7 +164,7 @@ impl Service {
         library: &str,
         documents: Vec<NewDocument>,
         on_conflict: OnConflict,
-        durability: Durability,
+        options: WriteOptions,
         seen: impl FnOnce(&State, Written, usize, usize) -> T + Send + 'static,
     ) -> Result<T> {
         let busy = documents.iter().any(|document| document.content.wants_vectors());
@@ -188,7 +188,7 @@ impl Service {
             let chunks = sizes.iter().filter(|(id, _)| there(id)).map(|(_, chunks)| chunks).sum();
             seen(state, written, total - written.skipped, chunks)
         };
-        self.store.write(command, durability, seen).await.map_err(|error| at_origin(error, &origins))
+        self.write(options, library, command, seen).await.map_err(|error| at_origin(error, &origins))
     }
 
     /// Leaves out what exists and is to be kept, splits texts and embeds what wants it.
@@ -295,23 +295,23 @@ impl Service {
         library: &str,
         id: &str,
         patch: DocumentPatch,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<DocumentUpdated> {
-        let (library, id) = (library.to_owned(), id.to_owned());
-        let command = Command::UpdateDocument { library: library.clone(), document: id.clone(), patch };
+        let (name, id) = (library.to_owned(), id.to_owned());
+        let command = Command::UpdateDocument { library: name.clone(), document: id.clone(), patch };
         let seen = move |state: &State, written: Written| {
-            Ok(DocumentUpdated { document: document_view(known(state, &library)?, &id)?, seq: written.seq })
+            Ok(DocumentUpdated { document: document_view(known(state, &name)?, &id)?, seq: written.seq })
         };
-        self.store.write(command, durability, seen).await?
+        self.write(options, library, command, seen).await?
     }
 
     /// Deletes a document with its chunks.
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`], [`Code::DocumentNotFound`].
-    pub async fn delete_document(&self, library: &str, id: &str, durability: Durability) -> Result<Deleted> {
+    pub async fn delete_document(&self, library: &str, id: &str, options: WriteOptions) -> Result<Deleted> {
         let command = Command::DeleteDocuments { library: library.to_owned(), documents: vec![id.to_owned()] };
-        self.store.write(command, durability, |_, written| Deleted { seq: written.seq }).await
+        self.write(options, library, command, |_, written| Deleted { seq: written.seq }).await
     }
 }
 

@@ -6,8 +6,7 @@ use vecino_engine::{
     view::{IndexView, QualityView},
 };
 
-use super::{Service, known};
-use crate::store::Durability;
+use super::{Service, WriteOptions, known};
 
 impl Service {
     /// What the index is, and what it waits for.
@@ -27,11 +26,11 @@ impl Service {
         library: &str,
         index: IndexDraft,
         rebuild: bool,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<IndexView> {
-        let library = library.to_owned();
-        let command = Command::ChooseIndex { library: library.clone(), index, rebuild };
-        self.store.write(command, durability, move |state, _| Ok(known(state, &library)?.index_view())).await?
+        let name = library.to_owned();
+        let command = Command::ChooseIndex { library: name.clone(), index, rebuild };
+        self.write(options, library, command, move |state, _| Ok(known(state, &name)?.index_view())).await?
     }
 
     /// How good the answers are.

@@ -9,8 +9,7 @@ use vecino_engine::{
     view::LibraryView,
 };
 
-use super::{Listed, Page, Service, known};
-use crate::store::Durability;
+use super::{Listed, Page, Service, WriteOptions, known};
 
 /// What a deletion answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,7 +34,7 @@ impl Service {
     ///
     /// # Errors
     /// What is wrong with the draft.
-    pub async fn create_library(&self, mut draft: LibraryDraft, durability: Durability) -> Result<LibraryView> {
+    pub async fn create_library(&self, mut draft: LibraryDraft, options: WriteOptions) -> Result<LibraryView> {
         let own = self.embedder.model();
         if draft.embedding_model.as_ref().is_some_and(|model| model.name == own.name) {
             let expected = self.embedder.dimension();
@@ -49,7 +48,7 @@ impl Service {
             draft.embedding_model = Some(own.clone());
         }
         let id = draft.id.clone();
-        self.write_library(Command::CreateLibrary(draft), id, durability).await
+        self.write_library(Command::CreateLibrary(draft), id, options).await
     }
 
     /// Libraries in the order of their ids, of those whose id is `shown`.
@@ -88,19 +87,19 @@ impl Service {
         library: &str,
         name: Option<String>,
         description: Option<String>,
-        durability: Durability,
+        options: WriteOptions,
     ) -> Result<LibraryView> {
         let id = self.with_library(library, |library| Ok(library.info().id.to_string()))?;
-        self.write_library(Command::UpdateLibrary { library: id.clone(), name, description }, id, durability).await
+        self.write_library(Command::UpdateLibrary { library: id.clone(), name, description }, id, options).await
     }
 
     /// Deletes a library with all that is in it.
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`].
-    pub async fn delete_library(&self, library: &str, durability: Durability) -> Result<Deleted> {
+    pub async fn delete_library(&self, library: &str, options: WriteOptions) -> Result<Deleted> {
         let command = Command::DeleteLibrary { library: library.to_owned() };
-        self.store.write(command, durability, |_, written| Deleted { seq: written.seq }).await
+        self.write(options, library, command, |_, written| Deleted { seq: written.seq }).await
     }
 
     /// A library as a file, unless the caller has it as of the sequence `known_seq`.
@@ -115,9 +114,8 @@ impl Service {
         })
     }
 
-    async fn write_library(&self, command: Command, id: String, durability: Durability) -> Result<LibraryView> {
-        self.store
-            .write(command, durability, move |state, _| known(state, &id).map(vecino_engine::library::Library::view))
-            .await?
+    async fn write_library(&self, command: Command, id: String, options: WriteOptions) -> Result<LibraryView> {
+        let name = id.clone();
+        self.write(options, &id, command, move |state, _| known(state, &name).map(vecino_engine::library::Library::view)).await?
     }
 }

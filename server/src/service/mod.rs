@@ -7,21 +7,25 @@ pub mod chunks;
 pub mod documents;
 mod embedding;
 pub mod index;
+pub mod jobs;
 pub mod libraries;
 pub mod query;
+pub mod selection;
 pub mod split;
 
+use std::time::Duration;
+
 use vecino_engine::{
-    Error, Result, checkpoint::Checkpointed, host::Host, journal::Recovery, library::Library, model::Timestamp,
-    plan::library_not_found, state::State,
+    Error, Result, checkpoint::Checkpointed, command::Command, db::Written, host::Host, journal::Recovery, library::Library,
+    model::Timestamp, plan::library_not_found, state::State,
 };
 
-use self::split::SplitOptions;
+use self::{jobs::Jobs, split::SplitOptions};
 use crate::{
     embed::Embedder,
     host::{RayonPool, SystemHost},
     storage::FileStorage,
-    store::{Store, StoreOptions},
+    store::{Durability, Store, StoreOptions},
 };
 
 /// Everything that a client can ask for.
@@ -32,6 +36,16 @@ pub struct Service {
     host: SystemHost,
     pool: RayonPool,
     split: SplitOptions,
+    jobs: Jobs,
+}
+
+/// What every write can be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// When it is answered.
+    pub durability: Durability,
+    /// The write is done only if the library was last changed by this write.
+    pub if_seq: Option<u64>,
 }
 
 /// The part of a listing that is wanted.
@@ -59,7 +73,10 @@ impl Service {
     /// As [`vecino_engine::journal::Journal::open`].
     pub fn open(storage: FileStorage, embedder: Box<dyn Embedder>, options: StoreOptions) -> Result<(Self, Recovery)> {
         let (store, recovery) = Store::open(storage, options)?;
-        Ok((Self { store, embedder, host: SystemHost, pool: RayonPool, split: SplitOptions::default() }, recovery))
+        Ok((
+            Self { store, embedder, host: SystemHost, pool: RayonPool, split: SplitOptions::default(), jobs: Jobs::default() },
+            recovery,
+        ))
     }
 
     /// Makes passages of another size than usual.
@@ -103,6 +120,32 @@ impl Service {
     /// As [`Store::close`].
     pub fn close(&self) -> Result<()> {
         self.store.close()
+    }
+
+    /// Waits until the state that readers see knows of the write `seq`.
+    ///
+    /// # Errors
+    /// The last write, when that one has not come in time.
+    pub async fn wait_for(&self, seq: u64, limit: Duration) -> Result<(), u64> {
+        let mut published = self.store.watch();
+        let come =
+            tokio::time::timeout(limit, published.wait_for(|state| state.seq() >= seq)).await.is_ok_and(|come| come.is_ok());
+        if come { Ok(()) } else { Err(self.store.state().seq()) }
+    }
+
+    /// Writes to a library.
+    async fn write<T: Send + 'static>(
+        &self,
+        options: WriteOptions,
+        library: &str,
+        command: Command,
+        seen: impl FnOnce(&State, Written) -> T + Send + 'static,
+    ) -> Result<T> {
+        let command = match options.if_seq {
+            None => command,
+            Some(seq) => Command::IfUnchanged { library: library.to_owned(), seq, command: Box::new(command) },
+        };
+        self.store.write(command, options.durability, seen).await
     }
 
     /// Reads a library, by id or name.

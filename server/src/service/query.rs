@@ -6,9 +6,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use vecino_engine::{
     Code, Error, Result,
+    facets::Facets,
     filter::Filter,
+    group::Groups,
     library::Library,
-    model::limits::MAX_QUERY_CHARS,
+    model::limits::{MAX_HITS_PER_BATCH, MAX_QUERIES_PER_BATCH, MAX_QUERY_CHARS},
+    near::{Example, Refine},
+    plan::chunk_not_found,
     query::{Answer, Include, Query},
 };
 
@@ -31,6 +35,8 @@ pub struct Question {
     pub effort: Option<usize>,
     /// Whether the answer explains itself.
     pub explain: bool,
+    /// The least score of a hit.
+    pub min_score: Option<f64>,
 }
 
 /// What the hits are to be near to.
@@ -40,6 +46,15 @@ pub enum Near {
     Text(String),
     /// A vector.
     Embedding(Vec<f32>),
+    /// A chunk of the library, by its id. It is not among the hits.
+    Chunk(String),
+    /// Examples of what is wanted and of what is not. Chunks among them are not among the hits.
+    Examples {
+        /// What hits are to be like.
+        positive: Vec<Example>,
+        /// What they are to be unlike.
+        negative: Vec<Example>,
+    },
 }
 
 /// The answer to a query, with the time that it took.
@@ -52,6 +67,16 @@ pub struct Answered {
     pub took_ms: f64,
 }
 
+/// The answer to a query by document, with the time that it took.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct GroupsAnswered {
+    /// The answer.
+    #[serde(flatten)]
+    pub answer: Groups,
+    /// Milliseconds from reading the question to having the answer, without the way to and fro.
+    pub took_ms: f64,
+}
+
 impl Service {
     /// Answers a question.
     ///
@@ -60,19 +85,89 @@ impl Service {
     /// with the question.
     pub fn query(&self, library: &str, question: Question) -> Result<Answered> {
         let begun = Instant::now();
-        let Question { near, k, filter, include, target_recall, effort, explain } = question;
-        let embedding = match &near {
-            Near::Text(text) => self.embed_question(text)?,
-            Near::Embedding(embedding) => Some(embedding.clone()),
-        };
+        let embedded = self.embed(&question.near)?;
         let answer = self.with_library(library, |library| {
-            let embedding = match &near {
-                Near::Text(text) => self.comparable(library, text, embedding)?,
-                Near::Embedding(_) => embedding.unwrap_or_default(),
-            };
-            library.query(&Query { embedding, k, filter, include, target_recall, effort, explain }, &self.pool)
+            let (query, refine) = self.resolve(library, question, embedded)?;
+            library.query_refined(&query, &refine, &self.pool)
         })?;
-        Ok(Answered { answer, took_ms: begun.elapsed().as_secs_f64() * 1e3 })
+        Ok(Answered { answer, took_ms: since(begun) })
+    }
+
+    /// Answers several questions, all as of the same write.
+    ///
+    /// # Errors
+    /// Those of [`Service::query`], with the place of the question; more questions or hits than the limits allow.
+    pub fn query_batch(&self, library: &str, questions: Vec<Question>) -> Result<Vec<Answered>> {
+        if questions.len() > MAX_QUERIES_PER_BATCH {
+            return Err(Error::limit("queries in one request", MAX_QUERIES_PER_BATCH, questions.len()).field("queries"));
+        }
+        let hits = questions.iter().map(|question| question.k).sum();
+        if hits > MAX_HITS_PER_BATCH {
+            return Err(Error::limit("hits of all queries of one request", MAX_HITS_PER_BATCH, hits).field("queries"));
+        }
+        let at = |number: usize| move |error: Error| error.within(format_args!("queries[{number}]"));
+        let embed = |(number, question): (usize, &Question)| self.embed(&question.near).map_err(at(number));
+        let embedded = questions.iter().enumerate().map(embed).collect::<Result<Vec<_>>>()?;
+        self.with_library(library, |library| {
+            let answer = |(number, (question, embedded)): (usize, (Question, Option<Vec<f32>>))| {
+                let begun = Instant::now();
+                let (query, refine) = self.resolve(library, question, embedded).map_err(at(number))?;
+                let answer = library.query_refined(&query, &refine, &self.pool).map_err(at(number))?;
+                Ok(Answered { answer, took_ms: since(begun) })
+            };
+            questions.into_iter().zip(embedded).enumerate().map(answer).collect()
+        })
+    }
+
+    /// Answers a question by document: `k` documents, with up to `size` hits each.
+    ///
+    /// # Errors
+    /// Those of [`Service::query`], and a size beyond the limit.
+    pub fn query_groups(&self, library: &str, question: Question, size: usize) -> Result<GroupsAnswered> {
+        let begun = Instant::now();
+        let embedded = self.embed(&question.near)?;
+        let answer = self.with_library(library, |library| {
+            let (query, refine) = self.resolve(library, question, embedded)?;
+            library.query_groups(&query, size, &refine, &self.pool)
+        })?;
+        Ok(GroupsAnswered { answer, took_ms: since(begun) })
+    }
+
+    /// Counts the values of fields.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`], and those of [`Library::facets`].
+    pub fn facets(&self, library: &str, fields: &[String], filter: Option<&Filter>, limit: usize) -> Result<Facets> {
+        self.with_library(library, |library| library.facets(fields, filter, limit))
+    }
+
+    /// The vector of a text; it is made while no library is looked at.
+    fn embed(&self, near: &Near) -> Result<Option<Vec<f32>>> {
+        match near {
+            Near::Text(text) => self.embed_question(text),
+            _ => Ok(None),
+        }
+    }
+
+    /// A question as one for the engine.
+    fn resolve(&self, library: &Library, question: Question, embedded: Option<Vec<f32>>) -> Result<(Query, Refine)> {
+        let Question { near, k, filter, include, target_recall, effort, explain, min_score } = question;
+        let mut refine = Refine { min_score, ..Refine::default() };
+        let embedding = match near {
+            Near::Text(text) => self.comparable(library, &text, embedded)?,
+            Near::Embedding(embedding) => embedding,
+            Near::Chunk(id) => {
+                let slot = library.slot(&id).ok_or_else(|| chunk_not_found(&id).field("chunk_id"))?;
+                refine.without.insert(id);
+                library.vectors().row(slot).to_vec()
+            }
+            Near::Examples { positive, negative } => {
+                let direction = library.direction(&positive, &negative)?;
+                refine.without = direction.chunks;
+                direction.embedding
+            }
+        };
+        Ok((Query { embedding, k, filter, include, target_recall, effort, explain }, refine))
     }
 
     fn embed_question(&self, text: &str) -> Result<Option<Vec<f32>>> {
@@ -108,4 +203,8 @@ impl Service {
             }
         }
     }
+}
+
+fn since(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1e3
 }

@@ -67,7 +67,14 @@ pub(super) fn interrupted() -> Error {
 
 /// Whether a command makes room.
 pub(super) fn deletes(command: &Command) -> bool {
-    matches!(command, Command::DeleteLibrary { .. } | Command::DeleteDocuments { .. } | Command::DeleteChunks { .. })
+    match command {
+        Command::DeleteLibrary { .. }
+        | Command::DeleteDocuments { .. }
+        | Command::DeleteChunks { .. }
+        | Command::DeleteMatching { .. } => true,
+        Command::IfUnchanged { command, .. } => deletes(command),
+        _ => false,
+    }
 }
 
 /// About how many bytes a command takes, in memory as in the log.
@@ -79,6 +86,8 @@ pub(super) fn weight(command: &Command) -> usize {
             EACH + documents.iter().map(of).sum::<usize>()
         }
         Command::AddChunks { chunks: drafts, .. } => EACH + chunks(drafts),
+        Command::PutChunks { chunks: placed, .. } => EACH + placed.iter().map(|placed| 64 + chunk(&placed.chunk)).sum::<usize>(),
+        Command::IfUnchanged { command, .. } => weight(command),
         Command::DeleteDocuments { documents: ids, .. } | Command::DeleteChunks { chunks: ids, .. } => {
             EACH + ids.iter().map(|id| id.len() + 16).sum::<usize>()
         }
@@ -87,5 +96,9 @@ pub(super) fn weight(command: &Command) -> usize {
 }
 
 fn chunks(drafts: &[vecino_engine::command::ChunkDraft]) -> usize {
-    drafts.iter().map(|draft| 256 + draft.text.len() + 4 * draft.embedding.len()).sum()
+    drafts.iter().map(chunk).sum()
+}
+
+fn chunk(draft: &vecino_engine::command::ChunkDraft) -> usize {
+    256 + draft.text.len() + 4 * draft.embedding.len()
 }

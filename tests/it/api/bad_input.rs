@@ -75,7 +75,7 @@ fn vectors() {
         raw(QUERY, r#"{"embedding": [1, 2, 1e999]}"#, "not_finite", "embedding[2]"),
         numbers(raw(QUERY, r#"{"embedding": [-1e39]}"#, "not_finite", "embedding[0]"), "finite number", "-1e39"),
         raw(
-            "/v1/libraries/words/documents/batch",
+            "/v1/libraries/words/documents:batch",
             r#"{"documents": [{"metadata": {"title": "T"}, "chunks": [{"text": "a", "embedding": [1, 1e39]}]}]}"#,
             "not_finite",
             "documents[0].chunks[0].embedding[1]",
@@ -340,7 +340,7 @@ fn what_stands_twice_or_would_be_ignored() {
         case("POST", "/v1/libraries/words/query?k=3", &json!({"text": "car"}), 400, "unknown_field", "k"),
         case(
             "POST",
-            "/v1/libraries/words/documents/batch?on_conflict=skip",
+            "/v1/libraries/words/documents:batch?on_conflict=skip",
             &json!({"documents": []}),
             400,
             "unknown_field",

@@ -145,7 +145,7 @@ fn a_chunk_lives() {
 fn a_batch_is_written_whole_or_skipped_in_part() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());
-    let path = format!("{WORDS}/documents/batch");
+    let path = format!("{WORDS}/documents:batch");
     let document =
         |id: &str| json!({"id": id, "metadata": {"title": "T"}, "chunks": [{"text": "one word"}, {"text": "two words"}]});
     let both = |policy: &str| json!({"documents": [document("cars"), document("new")], "on_conflict": policy});
@@ -226,7 +226,7 @@ fn listings_go_on_where_they_stopped() {
     server.post("/v1/libraries", &json!({"name": "many"})).ok();
     let documents: Vec<Value> =
         (0..7).map(|number| json!({"id": format!("d{number}"), "metadata": {"title": "T"}, "chunks": []})).collect();
-    server.post("/v1/libraries/many/documents/batch", &json!({"documents": documents})).ok();
+    server.post("/v1/libraries/many/documents:batch", &json!({"documents": documents})).ok();
     let path = "/v1/libraries/many/documents";
     let first = server.get(&format!("{path}?limit=3")).ok();
     assert_eq!(ids(&first["documents"]), ["d0", "d1", "d2"]);

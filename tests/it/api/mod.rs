@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod life;
+mod queries;
 mod security;
+mod selection;
 mod serving;
 
 use std::{
@@ -57,7 +59,8 @@ impl Server {
         let Ok(greeting) = serde_json::from_str::<Value>(&line) else {
             panic!("the server did not start: {}", fs::read_to_string(log.path()).unwrap());
         };
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        // A connection for each request: the server closes one whose body it refused to read, and the client may not have seen it.
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).max_idle_connections(0).build().into();
         Self { child, url: greeting["url"].as_str().unwrap().to_owned(), log, agent }
     }
 

@@ -32,7 +32,7 @@ fn the_api_describes_itself() {
             }
         }
     }
-    assert_eq!(operations, 30);
+    assert!(operations > 45, "{operations}");
     for reference in references(&description) {
         assert!(schemas.contains_key(reference.trim_start_matches("#/components/schemas/")), "{reference} leads nowhere");
     }
