@@ -3,6 +3,7 @@
 mod ann;
 mod clock;
 mod index;
+mod ingest;
 mod matrix;
 mod npy;
 mod retrieval;
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// How fast an index is at which recall: one line for each effort.
     Ann(ann::Ann),
+    /// How fast writes become durable, and what readers notice of it.
+    Ingest(ingest::IngestArgs),
     /// Commands from standard input, one JSON object a line, each answered by one line: for harnesses that measure other engines too.
     Rpc,
     /// How good the answers are, against a judged collection.
@@ -34,6 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ann(args) => ann::run(&args),
+        Command::Ingest(args) => ingest::run(&args),
         Command::Rpc => rpc::run(),
         Command::Retrieval(args) => retrieval::run(&args),
     };

@@ -8,7 +8,7 @@ use std::{
 use vecino_engine::{checkpoint::Checkpoints, state::State};
 
 /// The disk may hold so much more than the data, before half of the data is added to it.
-const SLACK: u64 = 1 << 20;
+const SLACK: u64 = 512 << 10;
 
 /// How long a writer waits at most for a checkpoint that makes room.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Decides when a checkpoint is due, so that the folder stays within three times the data, and recovery short.
 ///
 /// While a checkpoint is written, the folder holds the old snapshots, the new ones and the log. So it is due when the old
-/// snapshots and the log together are more than 1.5 times the data (the rest is what was overwritten or deleted), or when the log
-/// is longer than half of the data and than `after`. Writers wait, while one is written, before all three are more than three
-/// times the data.
+/// snapshots and the log together are more than 1.4 times the data (the rest is what was overwritten or deleted), or when the log
+/// is longer than half of the data and than `after`. While one is written, writers wait when the old snapshots and the log are 1.75
+/// times the data, which leaves room for the new snapshots and for a group that is under way.
 #[derive(Debug)]
 pub(super) struct Schedule {
     /// Bytes of log that are worth a checkpoint in any case, 0 for never.
@@ -55,7 +55,7 @@ impl Schedule {
         }
         let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
         let slack = SLACK.min(self.after);
-        let wasted = snapshots.saturating_add(log) > (live + live / 2).saturating_add(slack);
+        let wasted = snapshots.saturating_add(log) > (live + 2 * live / 5).saturating_add(slack);
         let long = log > self.after.max(live / 2);
         if log > slack && (wasted || long) {
             inner.wanted = true;
@@ -79,7 +79,7 @@ impl Schedule {
         let mut inner = self.inner();
         inner.wanted = false;
         let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
-        inner.wait_at = Some((2 * live).saturating_sub(snapshots).max(SLACK));
+        inner.wait_at = Some((7 * live / 4).saturating_sub(snapshots).max(SLACK));
         inner.known.clone()
     }
 

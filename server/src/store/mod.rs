@@ -11,6 +11,8 @@ mod order;
 pub(crate) mod queue;
 mod space;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{
