@@ -152,18 +152,21 @@ impl Hnsw {
             let others = others.map(|row| (probe.key(layer.slot(*row)), *row));
             candidates.extend(others.filter(|(key, _)| *key <= limit));
             sort(&mut candidates, own);
-            lists[level] = select(layer, codes, &candidates, own, self.params.m, self.fill(level));
+            lists[level] = select(layer, codes, &candidates, own, Vec::new(), self.params.m, self.fill(level));
         }
         lists
     }
 }
 
-/// Links new rows as planned, and back. `fill` is as in [`select`].
-fn link(layer: &mut Layer, codes: &View<'_>, lists: &[(u32, Vec<u32>)], fill: usize, pool: &dyn Pool) {
+/// Links rows as planned, and back. `fill` is as in [`select`].
+pub(super) fn link(layer: &mut Layer, codes: &View<'_>, lists: &[(u32, Vec<u32>)], fill: usize, pool: &dyn Pool) {
+    let mut lost: Vec<u32> = Vec::new();
+    for (row, list) in lists {
+        replace(layer, *row, list, &mut lost);
+    }
     let mut back: Vec<(u32, u32)> = Vec::new();
     for (row, list) in lists {
-        layer.set_links(*row, list);
-        back.extend(list.iter().map(|target| (*target, *row)));
+        back.extend(list.iter().filter(|target| !layer.links(**target).contains(row)).map(|target| (*target, *row)));
     }
     back.sort_unstable();
     let groups: Vec<&[(u32, u32)]> = back.chunk_by(|a, b| a.0 == b.0).collect();
@@ -172,7 +175,6 @@ fn link(layer: &mut Layer, codes: &View<'_>, lists: &[(u32, Vec<u32>)], fill: us
         let groups = groups.iter().skip(job * LISTS_PER_JOB).take(LISTS_PER_JOB);
         groups.map(|group| joined(layer, codes, group, fill)).collect::<Vec<_>>()
     });
-    let mut lost: Vec<u32> = Vec::new();
     for (group, list) in groups.iter().zip(updated.into_iter().flatten()) {
         replace(layer, group[0].0, &list, &mut lost);
     }
@@ -184,23 +186,26 @@ fn link(layer: &mut Layer, codes: &View<'_>, lists: &[(u32, Vec<u32>)], fill: us
 fn joined(layer: &Layer, codes: &View<'_>, group: &[(u32, u32)], fill: usize) -> Vec<u32> {
     let row = group[0].0;
     let mut list = layer.links(row).to_vec();
-    for (_, source) in group {
-        if !list.contains(source) {
-            list.push(*source);
-        }
-    }
+    list.extend(group.iter().map(|(_, source)| source));
     if list.len() <= layer.capacity {
         return list;
     }
-    best(layer, codes, row, &list, fill)
+    // Not cut to the quick: the next row that asks would be too much again.
+    best(layer, codes, row, &list, fill.max(layer.capacity * 3 / 4))
 }
 
 /// Cuts a list to the links that the row should keep.
 pub(super) fn best(layer: &Layer, codes: &View<'_>, row: u32, list: &[u32], fill: usize) -> Vec<u32> {
+    select(layer, codes, &measured(layer, codes, row, list), row, Vec::new(), layer.capacity, fill)
+}
+
+/// Rows with their keys for `row`, sorted as seen from it.
+pub(super) fn measured(layer: &Layer, codes: &View<'_>, row: u32, others: &[u32]) -> Vec<(f32, u32)> {
     let probe = codes.probe(layer.slot(row));
-    let mut candidates: Vec<(f32, u32)> = list.iter().map(|other| (probe.key(layer.slot(*other)), *other)).collect();
+    others.iter().for_each(|other| probe.prefetch(layer.slot(*other)));
+    let mut candidates: Vec<(f32, u32)> = others.iter().map(|other| (probe.key(layer.slot(*other)), *other)).collect();
     sort(&mut candidates, row);
-    select(layer, codes, &candidates, row, layer.capacity, fill)
+    candidates
 }
 
 /// Gives a row its new links and notes the rows to which no link leads any more.

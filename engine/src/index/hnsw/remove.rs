@@ -14,7 +14,7 @@ use super::{
     Hnsw,
     beam::Scratch,
     graph::Layer,
-    insert::{adopt, best, replace},
+    insert::{adopt, best, link, measured, replace},
     select::select,
 };
 
@@ -27,6 +27,9 @@ const FEW: usize = 8;
 
 /// Removed rows that a row looks past, where there is nothing but removed rows around it.
 const DEEPEST: usize = 1_000;
+
+/// A row that loses at most one in so many of its links keeps the others as they are. One that loses more chooses all anew.
+const FEW_LOST: usize = 4;
 
 /// Rows whose links one job goes through.
 const ROWS_PER_JOB: usize = 4_096;
@@ -83,18 +86,17 @@ impl Hnsw {
             self.scratches
                 .with(|scratch| sources.map(|source| self.without(codes, level, *source, gone, scratch)).collect::<Vec<_>>())
         });
+        let fill = self.fill(level);
         let layer = &mut self.layers[level];
-        let (mut lost, mut bare) = (Vec::new(), false);
-        for (source, list) in sources.iter().zip(lists.into_iter().flatten()) {
-            bare |= list.is_empty();
-            replace(layer, *source, &list, &mut lost);
-        }
+        let mut lost = Vec::new();
         for row in gone.iter() {
             lost.extend_from_slice(layer.links(row));
             layer.take_out(row);
         }
+        let lists: Vec<(u32, Vec<u32>)> = sources.into_iter().zip(lists.into_iter().flatten()).collect();
+        link(layer, codes, &lists, fill, pool);
         adopt(layer, lost);
-        bare
+        lists.iter().any(|(_, list)| list.is_empty())
     }
 
     /// The rows that link to one of `gone`, and are not of them, in ascending order.
@@ -139,28 +141,35 @@ impl Hnsw {
         let Scratch { visited, fresh: open, .. } = scratch;
         visited.reset(layer.rows());
         visited.insert(source);
-        let mut list = Vec::with_capacity(layer.capacity * layer.capacity);
         open.clear();
-        let mut from = source;
-        let (mut next, mut direct) = (0, 0);
-        loop {
-            for &link in layer.links(from) {
+        let links = layer.links(source);
+        let mut kept = Vec::with_capacity(layer.capacity);
+        for &link in links {
+            visited.insert(link);
+            if gone.contains(link) { open.push(link) } else { kept.push(link) }
+        }
+        let lost = open.len();
+        // The links of the removed rows; and of those behind them only where there is too little else.
+        let (mut heirs, mut next) = (Vec::new(), 0);
+        while next < open.len() && (next < lost || kept.len() + heirs.len() < fill && next < DEEPEST) {
+            for &link in layer.links(open[next]) {
                 if visited.insert(link) {
-                    if gone.contains(link) { open.push(link) } else { list.push(link) }
+                    if gone.contains(link) { open.push(link) } else { heirs.push(link) }
                 }
             }
-            if next == 0 {
-                direct = open.len();
-            }
-            // Past the removed rows that it linked to only where there is too little among theirs.
-            if next >= direct && (list.len() >= fill || next >= DEEPEST) {
-                break;
-            }
-            let Some(row) = open.get(next) else { break };
-            from = *row;
             next += 1;
         }
-        best(layer, codes, source, &list, fill)
+
+        if lost * FEW_LOST <= links.len() {
+            let heirs = measured(layer, codes, source, &heirs);
+            let as_many = fill.max(links.len());
+            return select(layer, codes, &heirs, source, kept, as_many, as_many);
+        }
+        for link in &kept {
+            heirs.extend(layer.links(*link).iter().filter(|second| !gone.contains(**second) && visited.insert(**second)));
+        }
+        heirs.extend(kept);
+        best(layer, codes, source, &heirs, fill)
     }
 
     /// Leads a link to every row that no walk from the entry meets. Goes through all links.
@@ -198,7 +207,7 @@ impl Hnsw {
         let (m, fill) = (self.params.m, self.fill(level));
         let layer = &mut self.layers[level];
         if layer.links(row).is_empty() {
-            let list = select(layer, codes, &near, row, m, fill);
+            let list = select(layer, codes, &near, row, Vec::new(), m, fill);
             layer.set_links(row, &list);
         }
         let room = near.iter().find(|(_, other)| layer.links(*other).len() < layer.capacity);

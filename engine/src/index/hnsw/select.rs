@@ -20,7 +20,7 @@ fn compare(a: (f32, u32), b: (f32, u32), origin: u32) -> Ordering {
     a.0.total_cmp(&b.0).then((a.1 ^ origin).cmp(&(b.1 ^ origin)))
 }
 
-/// Chooses at most `limit` of `candidates`, sorted as seen from `origin`, and returns the nearest first.
+/// Chooses among `candidates`, sorted as seen from `origin`, and adds them to `chosen`, which is to have at most `limit`.
 ///
 /// A candidate is kept if it is nearer to the row than to every one kept before (Malkov and Yashunin, algorithm 4): links then
 /// lead in different directions, and out of a cluster as well as into it. If fewer than `fill` are kept, the nearest of the
@@ -30,10 +30,10 @@ pub(super) fn select(
     codes: &View<'_>,
     candidates: &[(f32, u32)],
     origin: u32,
+    mut chosen: Vec<u32>,
     limit: usize,
     fill: usize,
 ) -> Vec<u32> {
-    let mut chosen: Vec<u32> = Vec::with_capacity(limit);
     for &(key, row) in candidates {
         if chosen.len() >= limit {
             break;
