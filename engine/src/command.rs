@@ -133,6 +133,53 @@ pub enum Command {
         /// What to do then.
         command: Box<Command>,
     },
+    /// Change the attribute fields of a library.
+    ChangeSchema {
+        /// The library's id.
+        library: String,
+        /// The change.
+        change: SchemaChange,
+    },
+    /// Make a copy of a library.
+    CopyLibrary {
+        /// The library's id.
+        library: String,
+        /// The id of the copy.
+        id: String,
+        /// The name of the copy.
+        name: String,
+        /// The time of the write.
+        now: Timestamp,
+    },
+    /// Set aliases, all at once: each leads to a library, or to none any more.
+    SetAliases {
+        /// Aliases, and the libraries by id or name.
+        aliases: Vec<(String, Option<String>)>,
+    },
+}
+
+/// A change of the attribute fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaChange {
+    /// Add a field.
+    Add {
+        /// Its name.
+        name: String,
+        /// Its type.
+        kind: FieldType,
+    },
+    /// Give a field another name.
+    Rename {
+        /// Its name.
+        name: String,
+        /// Its name from now on.
+        to: String,
+    },
+    /// Take a field away, with all values of documents and chunks.
+    Drop {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The index of a library: `None` leaves as it is, or at its default.

@@ -58,6 +58,12 @@ codes! {
     DocumentNotFound = "document_not_found";
     /// No chunk of this id.
     ChunkNotFound = "chunk_not_found";
+    /// No attribute field of this name.
+    FieldNotFound = "field_not_found";
+    /// No alias of this name.
+    AliasNotFound = "alias_not_found";
+    /// An attribute field of this name exists already.
+    FieldExists = "field_exists";
     /// A library of this name exists already.
     LibraryExists = "library_exists";
     /// A document of this id exists already.

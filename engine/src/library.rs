@@ -7,14 +7,14 @@
 //! A library is a persistent value: a clone takes microseconds whatever its size, since both sides share what neither has
 //! changed. So readers, snapshots and index builds each hold a version of their own while writes go on.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use imbl::{OrdMap, Vector};
 
 use crate::{
     codes::Codes,
     indexing::Indexing,
-    model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, Fields, Id, LibraryInfo},
+    model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, FieldId, Fields, Id, LibraryInfo},
     record::DocumentPut,
     slots::SlotSet,
     texts::Texts,
@@ -61,6 +61,7 @@ pub struct Library {
     pub(crate) codes: Codes,
     pub(crate) indexing: Indexing,
     pub(crate) seq: u64,
+    pub(crate) aliases: Arc<BTreeSet<Box<str>>>,
 }
 
 impl Library {
@@ -81,6 +82,7 @@ impl Library {
             codes: Codes::new(dimension as usize),
             indexing: Indexing::default(),
             seq,
+            aliases: Arc::default(),
         }
     }
 
@@ -92,6 +94,11 @@ impl Library {
     /// The attribute fields.
     pub fn fields(&self) -> &Fields {
         &self.fields
+    }
+
+    /// Other names that lead to it, in their order.
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.aliases.iter().map(|alias| &**alias)
     }
 
     /// Sequence of the last record that changed this library.
@@ -186,6 +193,28 @@ impl Library {
     pub(crate) fn add_fields(&mut self, fields: Vec<Field>) {
         if !fields.is_empty() {
             Arc::make_mut(&mut self.fields).extend(fields);
+        }
+    }
+
+    /// Has these fields from now on; values of the dropped one go. Cost: without a dropped one, nothing; else one pass over all
+    /// documents and chunks.
+    pub(crate) fn change_schema(&mut self, fields: Vec<Field>, dropped: Option<FieldId>) {
+        self.fields = Arc::new(fields.into_iter().collect());
+        let Some(dropped) = dropped else { return };
+        let has = |attributes: &Attributes| attributes.iter().any(|(field, _)| *field == dropped);
+        for place in 0..self.documents.len() {
+            if self.document_at(place as u32).is_some_and(|entry| has(&entry.document.attributes))
+                && let Some(entry) = self.document_mut(place as u32)
+            {
+                entry.document.attributes.retain(|(field, _)| *field != dropped);
+            }
+        }
+        for slot in 0..self.chunks.len() {
+            if self.chunk_at(slot as u32).is_some_and(|entry| has(&entry.attributes))
+                && let Some(entry) = self.chunks.get_mut(slot).and_then(Option::as_mut)
+            {
+                Arc::make_mut(entry).attributes.retain(|(field, _)| *field != dropped);
+            }
         }
     }
 

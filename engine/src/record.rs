@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Attributes, Chunk, Contract, Document, DocumentMetadata, Field, Id, IndexSettings, LibraryInfo};
+use crate::model::{Attributes, Chunk, Contract, Document, DocumentMetadata, Field, FieldId, Id, IndexSettings, LibraryInfo};
 
 /// One change of the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,6 +108,27 @@ pub enum Record {
         /// The chunks by document.
         documents: Vec<ChunksOf>,
     },
+    /// The attribute fields of a library changed.
+    SchemaChanged {
+        /// Which library.
+        library: Id,
+        /// All fields from now on, by their ids. A field that was dropped has an empty name.
+        fields: Vec<Field>,
+        /// The field that was dropped by this record: its values go.
+        dropped: Option<FieldId>,
+    },
+    /// A library came to be as a copy of another.
+    LibraryCopied {
+        /// Which library was copied.
+        source: Id,
+        /// The copy.
+        info: LibraryInfo,
+    },
+    /// Aliases were set: each leads to a library, or to none any more.
+    AliasesSet {
+        /// The aliases.
+        aliases: Vec<(Box<str>, Option<Id>)>,
+    },
 }
 
 /// Chunks of one document.
@@ -129,10 +150,11 @@ pub struct DocumentPut {
 }
 
 impl Record {
-    /// The library that the record is about.
-    pub fn library(&self) -> &Id {
-        match self {
-            Self::LibraryCreated { info, .. } => &info.id,
+    /// The library that the record changes or makes; none where it is about several.
+    pub fn library(&self) -> Option<&Id> {
+        Some(match self {
+            Self::AliasesSet { .. } => return None,
+            Self::LibraryCreated { info, .. } | Self::LibraryCopied { info, .. } => &info.id,
             Self::LibraryUpdated { library, .. }
             | Self::LibraryDeleted { library }
             | Self::DocumentsPut { library, .. }
@@ -141,8 +163,9 @@ impl Record {
             | Self::ChunksPut { library, .. }
             | Self::ChunksDeleted { library, .. }
             | Self::ChunkBatchPut { library, .. }
+            | Self::SchemaChanged { library, .. }
             | Self::IndexChosen { library, .. }
             | Self::IndexCut { library } => library,
-        }
+        })
     }
 }

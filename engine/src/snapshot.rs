@@ -26,6 +26,7 @@
 //! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
 //! | `VECS` | the float rows of all slots, zero where a slot is free |
 //! | `CODE` | the int8 codes of all slots: the codes, each padded to 64 bytes, then scales, norms and residuals |
+//! | `ALIA` | postcard of the aliases, where there are any |
 //! | `STAT` | postcard of `IndexImage` (see `image`): which index it is, how far it is, and its measured recall |
 //! | `INDX` | the bytes of the index |
 //!
@@ -65,6 +66,7 @@ const ENTRY: usize = 24;
 const ALIGN: usize = 64;
 const META: [u8; 4] = *b"META";
 const TEXT: [u8; 4] = *b"TEXT";
+const ALIA: [u8; 4] = *b"ALIA";
 const VECS: [u8; 4] = *b"VECS";
 const CODE: [u8; 4] = *b"CODE";
 const STAT: [u8; 4] = *b"STAT";
@@ -135,7 +137,8 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
     let rows: Vec<&[u8]> = (0..library.vectors.pages()).map(|page| bytemuck::cast_slice(library.vectors.page(page))).collect();
     let state = postcard::to_allocvec(&IndexImage::of(library)).map_err(io::Error::other)?;
     let index = library.indexing.serving.index.to_bytes();
-    let sections = [
+    let aliases = postcard::to_allocvec(&*library.aliases).map_err(io::Error::other)?;
+    let mut sections = vec![
         Section { tag: META, pieces: vec![&meta] },
         Section { tag: TEXT, pieces: slots.map(|slot| library.texts.get(slot).as_bytes()).collect() },
         Section { tag: VECS, pieces: rows },
@@ -143,6 +146,9 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
         Section { tag: STAT, pieces: vec![&state] },
         Section { tag: INDX, pieces: vec![&index] },
     ];
+    if !library.aliases.is_empty() {
+        sections.push(Section { tag: ALIA, pieces: vec![&aliases] });
+    }
     write_sections(&sections, library.seq, out)
 }
 
@@ -343,6 +349,10 @@ pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
     library.vectors = vectors;
     consistent(&library).map_err(|why| wrong(meta, why))?;
     let content = |tag| section(tag).map(|found| (found, &blob.bytes()[found.offset..found.offset + found.len]));
+    if let Ok((found, bytes)) = content(ALIA) {
+        let aliases = postcard::from_bytes(bytes).map_err(|error| wrong(found, &error.to_string()))?;
+        library.aliases = Arc::new(aliases);
+    }
     let mut damage = Vec::new();
     let codes = content(CODE).and_then(|(found, bytes)| {
         Codes::from_bytes(dimension, rows, bytes).ok_or_else(|| wrong(found, "the codes do not fit the slots"))

@@ -16,6 +16,7 @@ use crate::{
 pub struct State {
     libraries: OrdMap<Id, Arc<Library>>,
     names: OrdMap<Box<str>, Id>,
+    aliases: OrdMap<Box<str>, Id>,
     seq: u64,
 }
 
@@ -25,6 +26,9 @@ impl State {
         let mut state = Self { seq, ..Self::default() };
         for library in libraries {
             state.names.insert(library.info.name.clone(), library.info.id.clone());
+            for alias in library.aliases() {
+                state.aliases.insert(alias.into(), library.info.id.clone());
+            }
             state.libraries.insert(library.info.id.clone(), Arc::new(library));
         }
         state
@@ -46,9 +50,15 @@ impl State {
         self.libraries.range::<_, str>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, library)| &**library)
     }
 
-    /// Finds a library by its id or its name.
+    /// The aliases and the ids of the libraries to which they lead, in the order of the aliases.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &Id)> {
+        self.aliases.iter().map(|(alias, id)| (&**alias, id))
+    }
+
+    /// Finds a library by its id, its name or an alias.
     pub fn find(&self, id_or_name: &str) -> Option<&Library> {
-        self.libraries.get(id_or_name).or_else(|| self.libraries.get(self.names.get(id_or_name)?)).map(|library| &**library)
+        let by_name = || self.libraries.get(self.names.get(id_or_name).or_else(|| self.aliases.get(id_or_name))?);
+        self.libraries.get(id_or_name).or_else(by_name).map(|library| &**library)
     }
 
     /// Puts what an index job made into its library, if it is still waited for.
@@ -74,6 +84,9 @@ impl State {
             Record::LibraryDeleted { library } => {
                 if let Some(library) = self.libraries.remove(&library) {
                     self.names.remove(&library.info.name);
+                    for alias in library.aliases() {
+                        self.aliases.remove(alias);
+                    }
                 }
             }
             Record::LibraryUpdated { library, name, description } => {
@@ -86,13 +99,40 @@ impl State {
                     known.seq = seq;
                 }
             }
+            Record::LibraryCopied { source, info } => {
+                if let Some(source) = self.libraries.get(&source) {
+                    self.names.insert(info.name.clone(), info.id.clone());
+                    let copy = Library { info: Arc::new(info), aliases: Arc::default(), seq, ..Library::clone(source) };
+                    self.libraries.insert(copy.info.id.clone(), Arc::new(copy));
+                }
+            }
+            Record::AliasesSet { aliases } => {
+                aliases.into_iter().for_each(|(alias, library)| self.set_alias(seq, alias, library));
+            }
             within => {
-                if let Some(library) = self.libraries.get_mut(within.library()).map(Arc::make_mut) {
+                let library = within.library().and_then(|library| self.libraries.get_mut(library));
+                if let Some(library) = library.map(Arc::make_mut) {
                     let occasion = library.apply(within);
                     library.seq = seq;
                     library.cut(seq, occasion);
                 }
             }
+        }
+    }
+}
+
+impl State {
+    fn set_alias(&mut self, seq: u64, alias: Box<str>, library: Option<Id>) {
+        let old = self.aliases.remove(&alias);
+        if let Some(known) = old.and_then(|old| self.libraries.get_mut(&old)).map(Arc::make_mut) {
+            Arc::make_mut(&mut known.aliases).remove(&alias);
+            known.seq = seq;
+        }
+        let Some(library) = library else { return };
+        if let Some(known) = self.libraries.get_mut(&library).map(Arc::make_mut) {
+            Arc::make_mut(&mut known.aliases).insert(alias.clone());
+            known.seq = seq;
+            self.aliases.insert(alias, library);
         }
     }
 }
@@ -137,7 +177,12 @@ impl Library {
                 return if rebuild { Occasion::Rebuild } else { Occasion::Change };
             }
             Record::IndexCut { .. } => return Occasion::Rest,
-            Record::LibraryCreated { .. } | Record::LibraryUpdated { .. } | Record::LibraryDeleted { .. } => {}
+            Record::SchemaChanged { fields, dropped, .. } => self.change_schema(fields, dropped),
+            Record::LibraryCreated { .. }
+            | Record::LibraryUpdated { .. }
+            | Record::LibraryDeleted { .. }
+            | Record::LibraryCopied { .. }
+            | Record::AliasesSet { .. } => {}
         }
         Occasion::Change
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use crate::{
     calibrate::Curve,
     library::{ChunkEntry, DocumentEntry, Library},
-    model::{EmbeddingModel, Field, IndexParams},
+    model::{EmbeddingModel, Field, FieldId, IndexParams},
 };
 
 /// A library.
@@ -23,6 +23,8 @@ pub struct LibraryView {
     pub metric: String,
     /// The attribute fields: declared ones, and those that came with documents.
     pub schema: SchemaView,
+    /// Other names that lead to it.
+    pub aliases: Vec<String>,
     /// How many documents it holds.
     pub documents: usize,
     /// How many chunks it holds.
@@ -253,7 +255,7 @@ impl Library {
         let info = self.info();
         let model = info.contract.embedding_model.as_ref();
         let fingerprint = |model: &EmbeddingModel| (!model.fingerprint.is_empty()).then(|| model.fingerprint.to_string());
-        let field = |field: &Field| (field.name.to_string(), field.kind.as_str().to_owned());
+        let field = |(_, field): (FieldId, &Field)| (field.name.to_string(), field.kind.as_str().to_owned());
         LibraryView {
             id: info.id.to_string(),
             name: info.name.to_string(),
@@ -268,7 +270,8 @@ impl Library {
                 embedding_model_sha256: model.and_then(fingerprint),
             },
             metric: info.contract.metric.as_str().to_owned(),
-            schema: SchemaView { strict: info.strict_schema, fields: self.fields().list().iter().map(field).collect() },
+            schema: SchemaView { strict: info.strict_schema, fields: self.fields().named().map(field).collect() },
+            aliases: self.aliases().map(str::to_owned).collect(),
             documents: self.document_count(),
             chunks: self.chunk_count(),
             seq: self.seq(),

@@ -113,7 +113,7 @@ impl Oracle {
                 assert_eq!(filter, Filter::default(), "the model knows no filter but the one that lets everything through");
                 self.library(&library)?.delete_all(kind)
             }
-            Command::IfUnchanged { .. } => panic!("the model knows no sequences"),
+            other => panic!("the model has no such command: {other:?}"),
         }
     }
 

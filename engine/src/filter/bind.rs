@@ -174,8 +174,8 @@ pub(crate) fn resolve(name: &str, fields: &Fields) -> Result<(Target, FieldType)
     if let Some((id, kind)) = fields.find(name) {
         return Ok((Target::Attribute(id), kind));
     }
-    let count = fields.list().len() + FixedField::ALL.len();
-    let attributes = fields.list().iter().map(|field| field.name.as_ref());
+    let count = fields.named().count() + FixedField::ALL.len();
+    let attributes = fields.named().map(|(_, field)| field.name.as_ref());
     let fixed = FixedField::ALL.iter().map(|field| field.as_str());
     let known: Vec<&str> = attributes.chain(fixed).take(NAMES_SHOWN).collect();
     let more = match count - known.len() {

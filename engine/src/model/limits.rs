@@ -47,9 +47,11 @@ limits! {
     MAX_DELETED_AT_ONCE: usize = 100_000;
     /// Chunks in one library.
     MAX_CHUNKS_PER_LIBRARY: usize = 1 << 31;
+    /// Aliases that one request sets.
+    MAX_ALIASES_PER_REQUEST: usize = 100;
     /// Attributes of one document or chunk.
     MAX_ATTRIBUTES: usize = 64;
-    /// Attribute fields in one library.
+    /// Attribute fields in one library, those that were dropped counted too.
     MAX_FIELDS: usize = 1_024;
     /// Bytes of an attribute's name.
     MAX_FIELD_NAME_BYTES: usize = 128;

@@ -197,7 +197,7 @@ pub type Attributes = Vec<(FieldId, Value)>;
 /// Attributes as they come from outside: names and JSON values.
 pub type RawAttributes = BTreeMap<String, Json>;
 
-/// The attribute fields of a library. Fields are only ever added, so a [`FieldId`] stays good.
+/// The attribute fields of a library. A [`FieldId`] stays good: a field that is dropped keeps its place, without a name.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     list: Vec<Field>,
@@ -221,14 +221,21 @@ impl Fields {
         self.list.get(usize::from(id.0)).map_or("", |field| &field.name)
     }
 
-    /// Adds a field; a name that exists keeps its id and its type.
+    /// The fields that are there, with their ids: not those that were dropped, which keep their ids.
+    pub fn named(&self) -> impl Iterator<Item = (FieldId, &Field)> {
+        (0_u16..).map(FieldId).zip(&self.list).filter(|(_, field)| !field.name.is_empty())
+    }
+
+    /// Adds a field; a name that exists keeps its id and its type. One without a name was dropped.
     pub fn add(&mut self, field: Field) -> FieldId {
         if let Some(id) = self.by_name.get(&field.name) {
             return *id;
         }
         // `plan` holds the number of fields under MAX_FIELDS, far below u16::MAX.
         let id = FieldId(u16::try_from(self.list.len()).unwrap_or(u16::MAX));
-        self.by_name.insert(field.name.clone(), id);
+        if !field.name.is_empty() {
+            self.by_name.insert(field.name.clone(), id);
+        }
         self.list.push(field);
         id
     }

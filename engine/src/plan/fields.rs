@@ -74,7 +74,7 @@ impl<'a> FieldReader<'a> {
     }
 
     fn not_in_schema(&self, name: &str) -> Error {
-        let names: Vec<&str> = self.library.fields.list().iter().map(|field| &*field.name).take(20).collect();
+        let names: Vec<&str> = self.library.fields.named().map(|(_, field)| &*field.name).take(20).collect();
         let detail = format!("the schema of this library has no field '{name}'; it has: {}", names.join(", "));
         Error::new(Code::UnknownField, detail).field(format!("attributes.{name}"))
     }

@@ -8,6 +8,7 @@ mod deletions;
 mod documents;
 mod fields;
 mod index;
+mod schema;
 
 pub(crate) use chunks::check_vector;
 pub(crate) use index::check_target_recall;
@@ -17,8 +18,9 @@ use crate::{
     error::{Code, Error, Result},
     library::Library,
     model::{
-        Contract, Field, Id, IndexSettings, LibraryInfo, check_field_name,
-        limits::{MAX_DESCRIPTION_CHARS, MAX_DIMENSION, MAX_FIELDS, MAX_METADATA_CHARS, MAX_NAME_BYTES},
+        Contract, Field, Id, IndexSettings, LibraryInfo, Timestamp, check_field_name,
+        limits::{MAX_ALIASES_PER_REQUEST, MAX_DESCRIPTION_CHARS, MAX_DIMENSION, MAX_FIELDS, MAX_METADATA_CHARS, MAX_NAME_BYTES},
+        shown,
     },
     record::Record,
     state::State,
@@ -88,6 +90,9 @@ impl State {
                 }
                 self.plan(*command)
             }
+            Command::ChangeSchema { library, change } => schema::change(self.known(&library)?, change).map(Plan::of),
+            Command::CopyLibrary { library, id, name, now } => self.copy_library(&library, &id, &name, now).map(Plan::of),
+            Command::SetAliases { aliases } => self.set_aliases(aliases),
         }
     }
 
@@ -144,6 +149,43 @@ impl State {
             None => info.description.clone(),
         };
         Ok(Record::LibraryUpdated { library: info.id.clone(), name, description })
+    }
+
+    fn copy_library(&self, source: &str, id: &str, name: &str, now: Timestamp) -> Result<Record> {
+        let source = &self.known(source)?.info;
+        if self.find(id).is_some() {
+            return Err(library_exists(id, "id"));
+        }
+        let info = LibraryInfo { id: Id::new(id)?, name: self.free_name(name)?, created_at: now, ..(**source).clone() };
+        Ok(Record::LibraryCopied { source: source.id.clone(), info })
+    }
+
+    /// An alias may take the place of an alias, not of a library's id or name.
+    fn set_aliases(&self, aliases: Vec<(String, Option<String>)>) -> Result<Plan> {
+        if aliases.len() > MAX_ALIASES_PER_REQUEST {
+            return Err(Error::limit("aliases in one request", MAX_ALIASES_PER_REQUEST, aliases.len()).field("aliases"));
+        }
+        let mut set = Vec::with_capacity(aliases.len());
+        for (alias, library) in aliases {
+            let place = |error: Error| error.within(format_args!("aliases.{}", shown(&alias)));
+            let known = self.aliases().any(|(other, _)| other == alias);
+            let library = match library {
+                Some(library) => {
+                    if !known {
+                        self.free_name(&alias).map_err(|error| place(Error { field: None, ..error }))?;
+                    }
+                    let found = self.find(&library).ok_or_else(|| place(Error { field: None, ..library_not_found(&library) }))?;
+                    Some(found.info.id.clone())
+                }
+                None if known => None,
+                None => {
+                    let detail = format!("there is no alias '{}'", shown(&alias));
+                    return Err(place(Error::new(Code::AliasNotFound, detail)));
+                }
+            };
+            set.push((alias.into(), library));
+        }
+        Ok(Plan::of_many(set.len(), || Record::AliasesSet { aliases: set }))
     }
 
     fn free_name(&self, name: &str) -> Result<Box<str>> {

@@ -45,9 +45,10 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct LibraryInput {
     /// Unique among libraries.
-    #[schema(min_length = 1)]
+    #[schema(min_length = 1, max_length = 255)]
     name: String,
     /// Unique too, and stable under renaming; made here if it is left out.
+    #[schema(min_length = 1, max_length = 255)]
     id: Option<String>,
     /// What is known of it.
     #[serde(default, deserialize_with = "object")]
@@ -124,7 +125,7 @@ pub(super) enum IndexTypeName {
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "it only describes")]
-enum FieldTypeName {
+pub(super) enum FieldTypeName {
     Keyword,
     Integer,
     Float,

@@ -1,5 +1,6 @@
 //! The REST API: a file per noun. Handlers read the request, ask the [`Service`] on a thread that may block, and answer.
 
+mod aliases;
 mod chunks;
 mod documents;
 mod durability;
@@ -15,6 +16,7 @@ mod page;
 mod problem;
 mod query;
 mod responses;
+mod schema;
 mod selection;
 mod system;
 mod web;
@@ -152,6 +154,8 @@ fn described() -> OpenApiRouter<App> {
         .merge(system::router())
         .merge(libraries::router())
         .merge(index::router())
+        .merge(schema::router())
+        .merge(aliases::router())
         .merge(documents::router())
         .merge(chunks::router())
         .merge(query::router())

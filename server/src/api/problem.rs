@@ -151,8 +151,10 @@ fn status_of(error: &Error) -> StatusCode {
         | Code::EmptyText
         | Code::LimitExceeded
         | Code::EmbeddingModel => StatusCode::BAD_REQUEST,
-        Code::LibraryNotFound | Code::DocumentNotFound | Code::ChunkNotFound => StatusCode::NOT_FOUND,
-        Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => StatusCode::CONFLICT,
+        Code::LibraryNotFound | Code::DocumentNotFound | Code::ChunkNotFound | Code::FieldNotFound | Code::AliasNotFound => {
+            StatusCode::NOT_FOUND
+        }
+        Code::FieldExists | Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => StatusCode::CONFLICT,
         Code::Changed => StatusCode::PRECONDITION_FAILED,
         Code::Damaged | Code::UnsupportedVersion => StatusCode::INTERNAL_SERVER_ERROR,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,

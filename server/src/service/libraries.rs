@@ -1,15 +1,20 @@
 //! Libraries.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use vecino_engine::{
     Code, Error, Result,
-    command::{Command, LibraryDraft},
+    command::{Command, LibraryDraft, SchemaChange},
+    db::Written,
     snapshot,
+    state::State,
     view::LibraryView,
 };
 
 use super::{Listed, Page, Service, WriteOptions, known};
+use crate::store::Durability;
 
 /// What a deletion answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -27,6 +32,20 @@ pub struct Exported {
     pub seq: u64,
     /// The bytes of the `.vecino` file; `None` where the caller has them.
     pub bytes: Option<Vec<u8>>,
+}
+
+/// All aliases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Aliases {
+    /// Each alias with the id of its library.
+    pub aliases: BTreeMap<String, String>,
+    /// Sequence of the last write.
+    pub seq: u64,
+}
+
+fn aliases_of(state: &State) -> Aliases {
+    let aliases = state.aliases().map(|(alias, library)| (alias.to_owned(), library.to_string()));
+    Aliases { aliases: aliases.collect(), seq: state.seq() }
 }
 
 impl Service {
@@ -112,6 +131,41 @@ impl Service {
                 if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(&library.settled(&self.pool))?) };
             Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
         })
+    }
+
+    /// Changes the attribute fields of a library.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`], [`Code::FieldNotFound`], [`Code::FieldExists`], or what is wrong with the name.
+    pub async fn change_schema(&self, library: &str, change: SchemaChange, options: WriteOptions) -> Result<LibraryView> {
+        let id = self.with_library(library, |library| Ok(library.info().id.to_string()))?;
+        self.write_library(Command::ChangeSchema { library: id.clone(), change }, id, options).await
+    }
+
+    /// Copies a library, with everything in it. Takes no time: the two share what neither changes.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`], [`Code::LibraryExists`], or what is wrong with the name or the id.
+    pub async fn copy_library(&self, library: &str, id: String, name: String, options: WriteOptions) -> Result<LibraryView> {
+        let command = Command::CopyLibrary { library: library.to_owned(), id: id.clone(), name, now: self.now() };
+        let seen = move |state: &State, _: Written| known(state, &id).map(vecino_engine::library::Library::view);
+        self.write(options, library, command, seen).await?
+    }
+
+    /// Sets aliases, all at once, and tells all there are.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`], [`Code::AliasNotFound`], [`Code::LibraryExists`] for an alias that is the name of a library.
+    pub async fn set_aliases(&self, aliases: Vec<(String, Option<String>)>, durability: Durability) -> Result<Aliases> {
+        self.store.write(Command::SetAliases { aliases }, durability, |state, _| aliases_of(state)).await
+    }
+
+    /// All aliases.
+    ///
+    /// # Errors
+    /// [`Code::Storage`] after a failure inside.
+    pub fn aliases(&self) -> Result<Aliases> {
+        self.store.read(|state| Ok(aliases_of(state)))
     }
 
     async fn write_library(&self, command: Command, id: String, options: WriteOptions) -> Result<LibraryView> {

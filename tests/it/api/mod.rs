@@ -3,6 +3,7 @@
 mod bad_input;
 mod life;
 mod queries;
+mod schema;
 mod security;
 mod selection;
 mod serving;
