@@ -81,6 +81,9 @@ pub struct ServeArgs {
     /// Write snapshots when the log is larger than this, such as `256MiB`; 0 for only on demand.
     #[arg(long, value_name = "SIZE", env = "VECINO_SNAPSHOT_AFTER_BYTES", default_value = "256MiB", value_parser = bytes)]
     pub snapshot_after_bytes: u64,
+    /// What is left free of the disk, for deletions and snapshots; 64 MiB unless told, but no more than a twentieth of the disk.
+    #[arg(long, value_name = "SIZE", env = "VECINO_RESERVE_BYTES", value_parser = bytes)]
+    pub reserve_bytes: Option<u64>,
     /// What is logged, such as `debug` or `vecino_server=debug`; `info` unless told, `error` with `--quiet`.
     #[arg(long, value_name = "FILTER", env = "VECINO_LOG")]
     pub log: Option<String>,

@@ -114,11 +114,11 @@ fn open(args: &ServeArgs) -> Result<Service> {
     let embedder = StaticEmbedder::load().context("the built-in embedding model cannot be read")?;
     let storage = FileStorage::open(&args.data_dir)?;
     let begun = Instant::now();
-    let opened = Service::open(
-        storage,
-        Box::new(embedder),
-        StoreOptions { checkpoint_after: args.snapshot_after_bytes, ..StoreOptions::default() },
-    );
+    let options = StoreOptions {
+        checkpoint_after: args.snapshot_after_bytes,
+        reserve: args.reserve_bytes.unwrap_or_else(|| storage.usual_reserve()),
+    };
+    let opened = Service::open(storage, Box::new(embedder), options);
     let (service, recovery) = opened.with_context(|| format!("cannot open {}", args.data_dir.display()))?;
     let took = begun.elapsed().as_millis();
     tracing::info!(snapshots = recovery.snapshots, replayed = recovery.replayed, took_ms = %took, "the data folder is open");

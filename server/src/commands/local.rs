@@ -67,7 +67,8 @@ impl Local {
             _ => anyhow::anyhow!("{}", error.detail),
         })?;
         let embedder = StaticEmbedder::load().context("the model inside this program is damaged; install it again")?;
-        let (service, _) = Service::open(storage, Box::new(embedder), StoreOptions::default())
+        let options = StoreOptions { reserve: storage.usual_reserve(), ..StoreOptions::default() };
+        let (service, _) = Service::open(storage, Box::new(embedder), options)
             .with_context(|| format!("cannot open {}; `vecino check` says more", folder.display()))?;
         let runtime = runtime::Builder::new_current_thread().build().context("cannot start a runtime")?;
         Ok(Self { service: service.with_split(split), runtime })

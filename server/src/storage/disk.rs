@@ -57,6 +57,20 @@ pub trait Disk: fmt::Debug {
 
     /// Makes the names last: new ones, and that old ones are gone.
     fn sync(&self) -> io::Result<()>;
+
+    /// The room for its files, where that can be told.
+    fn room(&self) -> io::Result<Option<Room>> {
+        Ok(None)
+    }
+}
+
+/// The room on a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that this process may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
 }
 
 /// How a file is opened.
@@ -184,6 +198,13 @@ impl Disk for Folder {
 
     fn sync(&self) -> io::Result<()> {
         sync_folder(&self.path)
+    }
+
+    #[cfg(unix)]
+    fn room(&self) -> io::Result<Option<Room>> {
+        let about = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
+        Ok(Some(Room { free: bytes(about.f_bavail), total: bytes(about.f_blocks) }))
     }
 }
 

@@ -21,6 +21,9 @@ use super::{
 /// How the names of files begin that are not finished.
 const UNFINISHED: &str = ".tmp-";
 
+/// What is left free of a large disk.
+const RESERVE: u64 = 64 << 20;
+
 /// A folder that this process owns, or only reads.
 ///
 /// A new file is synced before it gets its name, and the folder after that.
@@ -81,6 +84,12 @@ impl<D: Disk> FileStorage<D> {
     /// The folder.
     pub fn folder(&self) -> &Path {
         self.disk.folder()
+    }
+
+    /// What is best left free of the disk: 64 MiB, but no more than a twentieth of it.
+    pub fn usual_reserve(&self) -> u64 {
+        let total = self.disk.room().ok().flatten().map_or(0, |room| room.total);
+        RESERVE.min(total / 20)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -223,5 +232,10 @@ impl<D: Disk> Storage for FileStorage<D> {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("cannot remove", &path, &error)),
         }
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>> {
+        let room = self.disk.room().map_err(|error| failed("cannot tell the free space of", self.folder(), &error))?;
+        Ok(room.map(|room| room.free))
     }
 }

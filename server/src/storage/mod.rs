@@ -10,7 +10,7 @@ mod mmap;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Disk, DiskFile, Folder, How};
+pub use disk::{Disk, DiskFile, Folder, How, Room};
 pub use files::FileStorage;
 
 use std::{fs::File, io, path::Path};
