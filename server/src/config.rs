@@ -78,7 +78,8 @@ pub struct ServeArgs {
     /// The largest body of a request, such as `64MiB`.
     #[arg(long, value_name = "SIZE", env = "VECINO_MAX_BODY_BYTES", default_value = "64MiB", value_parser = bytes)]
     pub max_body_bytes: u64,
-    /// Write snapshots when the log is larger than this, such as `256MiB`; 0 for only on demand.
+    /// Write snapshots when the log is larger than this and than half of the data, such as `256MiB`, or when it overwrites much;
+    /// 0 for only on demand.
     #[arg(long, value_name = "SIZE", env = "VECINO_SNAPSHOT_AFTER_BYTES", default_value = "256MiB", value_parser = bytes)]
     pub snapshot_after_bytes: u64,
     /// What is left free of the disk, for deletions and snapshots; 64 MiB unless told, but no more than a twentieth of the disk.
