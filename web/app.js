@@ -7,6 +7,7 @@ import { drawFacts } from './facts.js';
 import { FilterPanel } from './filter-panel.js';
 import { plural } from './format.js';
 import { drawExplain, Hits } from './hits.js';
+import { authorization } from './key.js';
 import { drawAgreement, drawLanes, drawNoAgreement, drawServerSilent, drawServerTime, drawTabTime } from './lanes.js';
 import { acceptDrops, closeProblem, Steps, tellProblem } from './opening.js';
 import { Search } from './search.js';
@@ -201,7 +202,8 @@ async function open({ url, file, name, serverLibrary = null }) {
   byId('open-menu').open = false;
   if (!state.starting) steps.begin(['library']);
   try {
-    const opened = await tab.call('open', { url, file });
+    const headers = serverLibrary === null ? {} : authorization();
+    const opened = await tab.call('open', { url, file, headers });
     steps.done('library', opened.downloadMs + opened.openMs);
     if (turn === opening) await use(opened, name, serverLibrary);
   } catch (error) {

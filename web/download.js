@@ -15,10 +15,11 @@ export class DownloadError extends Error {
  * Fetches a file.
  * @param {string} url
  * @param {(loaded: number, total: number | null) => void} onProgress
+ * @param {object} [headers]
  * @returns {Promise<Uint8Array>}
  */
-export async function download(url, onProgress) {
-  const response = await fetch(url, { cache: 'no-cache' }).catch(() => {
+export async function download(url, onProgress, headers = {}) {
+  const response = await fetch(url, { cache: 'no-cache', headers }).catch(() => {
     const foreign = new URL(url, location.href).origin !== location.origin;
     const hint = foreign ? ' It may not exist, or its site does not let other pages read it (CORS).' : ' The server does not answer.';
     throw new DownloadError(`${url} could not be fetched.${hint}`);

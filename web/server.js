@@ -1,5 +1,7 @@
 // The server's REST interface, as far as the page needs it.
 
+import { askForKey, authorization } from './key.js';
+
 /** The server refused or failed: a problem document, or no answer at all (`offline`). */
 export class ServerError extends Error {
   /** @param {string} message @param {{code?: string, field?: string, status?: number, offline?: boolean}} [more] */
@@ -12,13 +14,14 @@ export class ServerError extends Error {
 async function request(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, { ...options, headers: { ...options.headers, ...authorization() } });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new ServerError('The server does not answer.', { code: 'offline', offline: true });
   }
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return body;
+  if (response.status === 401 && askForKey()) return request(path, options);
   const { detail, title, code, field } = body ?? {};
   throw new ServerError(detail ?? title ?? `The server answered ${response.status}.`, { code, field, status: response.status });
 }

@@ -78,10 +78,10 @@ const calls = {
   },
 
   /** Opens a library from an address or from a file. The one before stays open if this fails. */
-  async open({ url, file }) {
+  async open({ url, file, headers }) {
     await ready;
     const get = () =>
-      file ? file.arrayBuffer().then((buffer) => new Uint8Array(buffer)) : download(url, (a, b) => progress('library', a, b));
+      file ? file.arrayBuffer().then((buffer) => new Uint8Array(buffer)) : download(url, (a, b) => progress('library', a, b), headers);
     const [bytes, downloadMs] = await timed(get);
     return { ...opened(bytes), downloadMs };
   },

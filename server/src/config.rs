@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     str::FromStr,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -24,7 +25,10 @@ use clap::{
 use serde_json::json;
 use toml::{Table, Value};
 
-use crate::cli::{Cli, Output, bytes};
+use crate::{
+    cli::{Cli, Output, bytes},
+    memory::MemoryLimit,
+};
 
 /// The subcommands that take settings.
 const WITH_SETTINGS: [&str; 2] = ["serve", "config"];
@@ -85,6 +89,13 @@ pub struct ServeArgs {
     /// What is left free of the disk, for deletions and snapshots; 64 MiB unless told, but no more than a twentieth of the disk.
     #[arg(long, value_name = "SIZE", env = "VECINO_RESERVE_BYTES", value_parser = bytes)]
     pub reserve_bytes: Option<u64>,
+    /// Bytes of memory above which writes are refused, such as `2GiB`; `auto` for nine tenths of what the container may have,
+    /// `off` for no limit.
+    #[arg(long, value_name = "SIZE", env = "VECINO_MEMORY_LIMIT", default_value = "auto")]
+    pub memory_limit: MemoryLimit,
+    /// Queries that take longer are logged with their explanation; 0 for none.
+    #[arg(long, value_name = "MS", env = "VECINO_SLOW_QUERY_MS", default_value = "1000", value_parser = millis)]
+    pub slow_query_ms: Duration,
     /// What is logged, such as `debug` or `vecino_server=debug`; `info` unless told, `error` with `--quiet`.
     #[arg(long, value_name = "FILTER", env = "VECINO_LOG")]
     pub log: Option<String>,
@@ -102,6 +113,12 @@ fn number(range: RangeInclusive<i64>) -> RangedI64ValueParser<u32> {
 
 fn seconds() -> RangedU64ValueParser {
     clap::value_parser!(u64).range(1..=86_400)
+}
+
+fn millis(text: &str) -> Result<Duration, String> {
+    let millis: Option<f64> = text.parse().ok();
+    let wrong = || "this is a number of milliseconds, such as 500 or 0.5".to_owned();
+    millis.and_then(|millis| Duration::try_from_secs_f64(millis / 1e3).ok()).ok_or_else(wrong)
 }
 
 /// The form of the log.

@@ -12,6 +12,8 @@ pub mod config;
 pub mod embed;
 pub mod host;
 mod json;
+pub mod memory;
+mod metrics;
 pub mod network;
 pub mod security;
 pub mod serve;

@@ -18,6 +18,7 @@ use crate::{
     cli::Output,
     config::{LogFormat, Secret, ServeArgs},
     embed::StaticEmbedder,
+    memory::Memory,
     network::{self, TlsFiles},
     security::{audit::AuditLog, keys::KeyRing, limits::Allowance},
     service::Service,
@@ -39,7 +40,8 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
     let begun = Instant::now();
     let listener = listen(args.listen)?;
     let address = listener.local_addr().context("cannot tell the address")?;
-    let service = Arc::new(open(args)?);
+    let slow_query = Some(args.slow_query_ms).filter(|limit| !limit.is_zero());
+    let service = Arc::new(open(args)?.with_slow_query(slow_query));
     let keys = Arc::new(open_keys(args)?);
     let loopback = args.listen.ip().is_loopback();
     if !loopback && !keys.required() && !args.insecure_no_auth {
@@ -56,6 +58,7 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
         keys,
         audit: args.audit_log.as_deref().map(AuditLog::open).transpose()?.unwrap_or_default(),
         loopback,
+        memory: Arc::new(Memory::new(args.memory_limit)),
         origins: origins(&args.cors_origin)?,
     };
     let router = api::router(Arc::clone(&service), options)?;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     RequestExt,
-    body::HttpBody,
+    body::{Body, HttpBody},
     extract::{ConnectInfo, MatchedPath, RawPathParams, Request, State},
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::Next,
@@ -20,6 +20,7 @@ use super::{
     layers::request_id,
     problem::{Answer, Problem},
 };
+use crate::memory::Room;
 use crate::security::{
     Caller, Role, Scope,
     audit::{Act, AuditLog},
@@ -41,8 +42,10 @@ const SCOPED: [(Method, &str); 5] = [
     (Method::GET, "/openapi.json"),
 ];
 
-/// So much of a body is read though the request is refused, and for so long.
-const DISCARD_BYTES: usize = 16 * 1024;
+/// A body of so many bytes is small.
+const SMALL_BODY: usize = 16 * 1024;
+
+/// So long the body of a request that is refused is waited for.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
@@ -174,12 +177,19 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 
     let admitted = admit(&app, rule, route.as_ref(), &mut request).await;
-    let key = admitted.as_ref().map_or_else(|_| "unknown".to_owned(), |caller| caller.key.clone());
+    let key = admitted.as_ref().map_or_else(|_| "unknown".to_owned(), |(caller, _)| caller.key.clone());
     let response = match admitted {
         Err(problem) => refuse(problem, request).await,
-        Ok(caller) => {
+        Ok((caller, _room)) => {
             let reads = rule.is_some_and(|rule| rule.role == Role::Read);
-            PASSED.scope(Passed { caller, reads }, next.run(request)).await
+            PASSED
+                .scope(Passed { caller, reads }, async {
+                    match whole(request).await {
+                        Ok(request) => next.run(request).await,
+                        Err(problem) => problem.into_response(),
+                    }
+                })
+                .await
         }
     };
     if audited {
@@ -192,24 +202,44 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
-/// Reads what little there is of the body, so that the connection can be used again; a large one ends it.
+/// A request that is refused: its body is read if it is small, so that the connection can be used again; a large one ends it.
 async fn refuse(problem: Problem, request: Request) -> Response {
     let mut response = problem.into_response();
-    let little = request.body().size_hint().upper().is_some_and(|bytes| bytes <= DISCARD_BYTES as u64);
-    let read = async { axum::body::to_bytes(request.into_body(), DISCARD_BYTES).await.is_ok() };
-    if !little || !tokio::time::timeout(DISCARD_TIME, read).await.unwrap_or(false) {
+    let small = is_small(&request);
+    let read = tokio::time::timeout(DISCARD_TIME, whole(request)).await;
+    if !small || !matches!(read, Ok(Ok(_))) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
+fn is_small(request: &Request) -> bool {
+    request.body().size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BODY as u64)
+}
+
+/// Reads a small body before the handler looks at the request: it may refuse it unread, which would end the connection.
+async fn whole(request: Request) -> Answer<Request> {
+    if !is_small(&request) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, SMALL_BODY).await;
+    let bytes = bytes.map_err(|error| Problem::new("bad_request", format!("the body did not arrive whole: {error}")))?;
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
 /// Everything that is refused before a handler sees the request.
-async fn admit(app: &App, rule: Option<Rule>, route: Option<&MatchedPath>, request: &mut Request) -> Answer<Caller> {
+async fn admit(
+    app: &App,
+    rule: Option<Rule>,
+    route: Option<&MatchedPath>,
+    request: &mut Request,
+) -> Answer<(Caller, Option<Room>)> {
     let guard = &app.guard;
     if guard.loopback && !guard.keys.required() {
         check_host(request.headers())?;
     }
-    let Some(rule) = rule else { return Ok(guard.keys.anonymous()) };
+    let Some(rule) = rule else { return Ok((guard.keys.anonymous(), None)) };
     let caller = guard.caller(request.headers())?;
     caller.limits.count().map_err(|wait| {
         Problem::new("too_many_requests", "this key has asked as often as it may in a second").retry_after(wait)
@@ -220,8 +250,20 @@ async fn admit(app: &App, rule: Option<Rule>, route: Option<&MatchedPath>, reque
         let detail = format!("this needs the role {needed}; the key has the role {has}");
         return Err(Problem::new("forbidden", detail).numbers(needed, has));
     }
-    check_length(app, request.headers())?;
-    Ok(caller)
+    let length = check_length(app, request.headers())?;
+    let adds = rule.role == Role::Write && request.method() != Method::DELETE;
+    Ok((caller, if adds { Some(room(app, length)?) } else { None }))
+}
+
+/// Room for what a write brings, for as long as it is worked on.
+fn room(app: &App, length: u64) -> Answer<Room> {
+    app.memory.room(length).map_err(|(wanted, limit)| {
+        let detail = format!(
+            "with this write the server would hold about {wanted} bytes of memory; it may hold {limit} (memory_limit). Delete \
+             something, or give it more"
+        );
+        Problem::new("memory_full", detail).numbers(limit, wanted)
+    })
 }
 
 const fn name(role: Role) -> &'static str {
@@ -277,8 +319,8 @@ async fn check_scope(app: &App, caller: &Caller, route: Option<&MatchedPath>, re
     Err(Problem::new("forbidden", "the key is for certain libraries, and this is about more than those"))
 }
 
-/// A body that says itself that it is too large is not waited for.
-fn check_length(app: &App, headers: &HeaderMap) -> Answer<()> {
+/// A body that says itself that it is too large is not waited for. Its length, 0 where it does not say it.
+fn check_length(app: &App, headers: &HeaderMap) -> Answer<u64> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     match length {
         Some(length) if length > app.max_body_bytes as u64 => {
@@ -286,7 +328,7 @@ fn check_length(app: &App, headers: &HeaderMap) -> Answer<()> {
                 format!("the body has {length} bytes; this server takes {}: send it in several requests", app.max_body_bytes);
             Err(Problem::new("payload_too_large", detail).numbers(app.max_body_bytes, length))
         }
-        _ => Ok(()),
+        length => Ok(length.unwrap_or(0)),
     }
 }
 

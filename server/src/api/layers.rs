@@ -3,7 +3,7 @@
 use std::{any::Any, time::Duration};
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -11,6 +11,7 @@ use axum::{
 use tokio::time::{Instant, timeout};
 
 use super::problem::Problem;
+use crate::metrics::METRICS;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -44,6 +45,7 @@ pub(super) async fn around(State(limit): State<Duration>, request: Request, next
     let sound = |id: &&str| !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     let id = own.filter(sound).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let begun = Instant::now();
     let answer = async {
         timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
@@ -53,7 +55,9 @@ pub(super) async fn around(State(limit): State<Duration>, request: Request, next
     };
     let mut response = CURRENT.scope(id.clone(), answer).await;
     decorate(response.headers_mut(), &id);
-    let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_secs_f64() * 1e3);
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    METRICS.request(method.as_str(), route.as_ref().map(MatchedPath::as_str), status, took);
+    let took_ms = took.as_secs_f64() * 1e3;
     tracing::debug!(%method, path, status, took_ms, request_id = id, "answered");
     response
 }

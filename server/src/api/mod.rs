@@ -6,6 +6,7 @@ mod documents;
 mod durability;
 mod extract;
 mod guard;
+mod health;
 mod index;
 mod input;
 mod jobs;
@@ -44,11 +45,12 @@ use tower_http::{
 };
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use vecino_engine::Result;
+use vecino_engine::{Result, model::Timestamp};
 
 use self::guard::Guard;
 use crate::{
     host,
+    memory::Memory,
     security::{audit::AuditLog, keys::KeyRing},
     service::Service,
 };
@@ -67,6 +69,8 @@ pub struct Options {
     pub audit: AuditLog,
     /// Whether only this machine can ask.
     pub loopback: bool,
+    /// How much memory there is.
+    pub memory: Arc<Memory>,
     /// The origins whose pages may ask.
     pub origins: Vec<HeaderValue>,
 }
@@ -79,6 +83,8 @@ struct App {
     openapi: [Bytes; 2],
     max_body_bytes: usize,
     guard: Arc<Guard>,
+    memory: Arc<Memory>,
+    started_at: Timestamp,
 }
 
 #[derive(OpenApi)]
@@ -116,7 +122,8 @@ pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router>
         Ok::<_, anyhow::Error>(Bytes::from(description.to_json()?))
     };
     let openapi = [described(false)?, described(true)?];
-    let app = App { service, openapi, max_body_bytes: options.max_body_bytes, guard };
+    let (max_body_bytes, memory, started_at) = (options.max_body_bytes, options.memory, service.now());
+    let app = App { service, openapi, max_body_bytes, guard, memory, started_at };
     let compress = CompressionLayer::new().compress_when(SizeAbove::new(1024).and(Compressible));
     Ok(router
         .route("/openapi.json", get(system::openapi))
@@ -161,6 +168,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(query::router())
         .merge(keys::router())
         .merge(jobs::router())
+        .merge(health::router())
 }
 
 /// Kinds of answers that get smaller.

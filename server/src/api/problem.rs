@@ -69,6 +69,8 @@ const KINDS: &[(&str, StatusCode, &str)] = &[
     ("key_not_found", StatusCode::NOT_FOUND, "There is no such key."),
     ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "This server is not asked under this name."),
     ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "The key asks too much."),
+    ("memory_full", StatusCode::INSUFFICIENT_STORAGE, "The server holds as much as it may."),
+    ("not_ready", StatusCode::SERVICE_UNAVAILABLE, "The server does not take requests of all kinds."),
     ("timeout", StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
     ("job_not_found", StatusCode::NOT_FOUND, "No job of this id."),
     ("too_many_jobs", StatusCode::SERVICE_UNAVAILABLE, "So many jobs run that no other can begin."),

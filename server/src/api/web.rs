@@ -19,11 +19,20 @@ struct Web;
 /// Everything that is not of the API: a file of the page, or nothing.
 pub(super) async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    let found = if path.starts_with("v1/") { None } else { Web::get(if path.is_empty() { "index.html" } else { path }) };
+    let found = if path.starts_with("v1/") { None } else { Web::get(page(path)) };
     match found {
         Some(_) if method != Method::GET && method != Method::HEAD => method_not_allowed(method, uri).await.into_response(),
         Some(file) => answer(file, &headers),
         None => Problem::new("not_found", format!("there is nothing at {}", uri.path())).into_response(),
+    }
+}
+
+/// The file at an address.
+fn page(path: &str) -> &str {
+    match path {
+        "" => "index.html",
+        "docs" => "docs.html",
+        other => other,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod chunks;
 pub mod documents;
 mod embedding;
+mod figures;
 pub mod index;
 pub mod jobs;
 pub mod libraries;
@@ -37,6 +38,8 @@ pub struct Service {
     pool: RayonPool,
     split: SplitOptions,
     jobs: Jobs,
+    /// Queries that take longer are written to the log.
+    slow_query: Option<Duration>,
 }
 
 /// What every write can be told.
@@ -74,7 +77,15 @@ impl Service {
     pub fn open(storage: FileStorage, embedder: Box<dyn Embedder>, options: StoreOptions) -> Result<(Self, Recovery)> {
         let (store, recovery) = Store::open(storage, options)?;
         Ok((
-            Self { store, embedder, host: SystemHost, pool: RayonPool, split: SplitOptions::default(), jobs: Jobs::default() },
+            Self {
+                store,
+                embedder,
+                host: SystemHost,
+                pool: RayonPool,
+                split: SplitOptions::default(),
+                jobs: Jobs::default(),
+                slow_query: None,
+            },
             recovery,
         ))
     }
@@ -83,6 +94,13 @@ impl Service {
     #[must_use]
     pub fn with_split(mut self, split: SplitOptions) -> Self {
         self.split = split;
+        self
+    }
+
+    /// Writes queries that take longer to the log, with their explanation.
+    #[must_use]
+    pub fn with_slow_query(mut self, limit: Option<Duration>) -> Self {
+        self.slow_query = limit;
         self
     }
 

@@ -17,6 +17,7 @@ use vecino_engine::{
 };
 
 use super::{Service, embedding::no_known_word};
+use crate::metrics::METRICS;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -86,11 +87,7 @@ impl Service {
     pub fn query(&self, library: &str, question: Question) -> Result<Answered> {
         let begun = Instant::now();
         let embedded = self.embed(&question.near)?;
-        let answer = self.with_library(library, |library| {
-            let (query, refine) = self.resolve(library, question, embedded)?;
-            library.query_refined(&query, &refine, &self.pool)
-        })?;
-        Ok(Answered { answer, took_ms: since(begun) })
+        self.with_library(library, |found| self.answer(library, found, question, embedded, begun))
     }
 
     /// Answers several questions, all as of the same write.
@@ -108,12 +105,9 @@ impl Service {
         let at = |number: usize| move |error: Error| error.within(format_args!("queries[{number}]"));
         let embed = |(number, question): (usize, &Question)| self.embed(&question.near).map_err(at(number));
         let embedded = questions.iter().enumerate().map(embed).collect::<Result<Vec<_>>>()?;
-        self.with_library(library, |library| {
+        self.with_library(library, |found| {
             let answer = |(number, (question, embedded)): (usize, (Question, Option<Vec<f32>>))| {
-                let begun = Instant::now();
-                let (query, refine) = self.resolve(library, question, embedded).map_err(at(number))?;
-                let answer = library.query_refined(&query, &refine, &self.pool).map_err(at(number))?;
-                Ok(Answered { answer, took_ms: since(begun) })
+                self.answer(library, found, question, embedded, Instant::now()).map_err(at(number))
             };
             questions.into_iter().zip(embedded).enumerate().map(answer).collect()
         })
@@ -147,6 +141,31 @@ impl Service {
             Near::Text(text) => self.embed_question(text),
             _ => Ok(None),
         }
+    }
+
+    /// Answers a question, counts it, and writes it to the log if it was slow.
+    fn answer(
+        &self,
+        name: &str,
+        library: &Library,
+        question: Question,
+        embedded: Option<Vec<f32>>,
+        begun: Instant,
+    ) -> Result<Answered> {
+        let (k, wanted) = (question.k, question.explain);
+        let (query, refine) = self.resolve(library, question, embedded)?;
+        let mut answer = library.query_refined(&Query { explain: true, ..query }, &refine, &self.pool)?;
+        let took = begun.elapsed();
+        if let Some(explain) = &answer.explain {
+            METRICS.query(explain.index, explain.strategy, took);
+            if self.slow_query.is_some_and(|limit| took > limit) {
+                let (took_ms, explain) = (took.as_secs_f64() * 1e3, serde_json::json!(explain));
+                let returned = answer.hits.len();
+                tracing::warn!(target: "slow_query", library = name, k, returned, took_ms, %explain, "a query was slow");
+            }
+        }
+        answer.explain = answer.explain.filter(|_| wanted);
+        Ok(Answered { answer, took_ms: took.as_secs_f64() * 1e3 })
     }
 
     /// A question as one for the engine.

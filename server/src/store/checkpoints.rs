@@ -87,6 +87,7 @@ impl Schedule {
     pub(super) fn end(&self, known: Option<Checkpoints>, log: u64) {
         let mut inner = self.inner();
         inner.wait_at = None;
+        inner.log = log;
         // After a failure, not every write shall try again.
         inner.look_at = if known.is_some() { 0 } else { log + log / 4 + SLACK };
         if let Some(known) = known {
@@ -102,6 +103,11 @@ impl Schedule {
             let held = |inner: &mut Inner| inner.wait_at.is_some() && !inner.closed;
             drop(self.changed.wait_timeout_while(inner, PATIENCE, held));
         }
+    }
+
+    /// Bytes of log since the last checkpoint, as of the last write.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.inner().log
     }
 
     /// Ends the thread.

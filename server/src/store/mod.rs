@@ -197,6 +197,11 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         self.shared.queue.depth()
     }
 
+    /// Bytes of log since the last checkpoint.
+    pub fn log_bytes(&self) -> u64 {
+        self.shared.schedule.log_bytes()
+    }
+
     /// Changes what is derived from the log and not in it, such as an index, and publishes it. The log does not tell of it, so
     /// what is in the log must not change. Waits for a group that is being written.
     ///

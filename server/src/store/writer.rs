@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use vecino_engine::{Error, Result, codec::Frame, db::Written, journal::Journal, plan::Plan, state::State, storage::Storage};
 
+use crate::metrics::METRICS;
+
 use super::{
     LOGGED_DELAY,
     order::{Durability, Order, deletes, interrupted},
@@ -81,7 +83,9 @@ impl<S: Storage> Writer<S> {
             journal.append(&mut self.frame)?;
         }
         if synced {
+            let begun = Instant::now();
             journal.sync()?;
+            METRICS.sync(begun.elapsed());
         }
         self.unsynced = (journal.unsynced() > 0).then(|| self.unsynced.unwrap_or_else(Instant::now));
         Ok(())

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod life;
+mod limits;
 mod queries;
 mod schema;
 mod security;
