@@ -2,6 +2,7 @@
 
 mod ann;
 mod clock;
+mod http;
 mod index;
 mod ingest;
 mod matrix;
@@ -30,6 +31,8 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Commands from standard input, one JSON object a line, each answered by one line: for harnesses that measure other engines too.
     Rpc,
+    /// What HTTP costs beside the same searches within the process, and what it bears.
+    Http(http::Http),
     /// How good the answers are, against a judged collection.
     Retrieval(retrieval::RetrievalArgs),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ann(args) => ann::run(&args),
         Command::Ingest(args) => ingest::run(&args),
+        Command::Http(args) => http::run(&args),
         Command::Rpc => rpc::run(),
         Command::Retrieval(args) => retrieval::run(&args),
     };

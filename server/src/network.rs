@@ -4,7 +4,7 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -38,13 +38,25 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// The files for TLS, in PEM.
+/// TLS from files.
 #[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// The chain of certificates, the server's own first.
-    pub cert: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
+pub struct Tls {
+    /// The chain of certificates, the server's own first, in PEM.
+    cert: PathBuf,
+    /// The private key, in PEM.
+    key: PathBuf,
+    config: RustlsConfig,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When they cannot be read, or do not belong together.
+    pub fn open(cert: PathBuf, key: PathBuf) -> Result<Self> {
+        let config = RustlsConfig::from_config(load(&cert, &key)?);
+        Ok(Self { cert, key, config })
+    }
 }
 
 /// Answers connections until `end` is done and open requests have ended.
@@ -54,7 +66,7 @@ pub struct TlsFiles {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    tls: Option<TlsFiles>,
+    tls: Option<Tls>,
     limits: Limits,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
@@ -69,10 +81,10 @@ pub async fn serve(
     let plain = AtMost { inner: NoDelayAcceptor::new(), connections: limits.connections, handle: handle.clone() };
     match tls {
         None => run(listener, plain, handle, router, limits).await,
-        Some(files) => {
-            let config = RustlsConfig::from_config(load(&files)?);
-            tokio::spawn(reload(files, config.clone()));
-            run(listener, RustlsAcceptor::new(config).acceptor(plain), handle, router, limits).await
+        Some(tls) => {
+            let acceptor = RustlsAcceptor::new(tls.config.clone()).acceptor(plain);
+            tokio::spawn(reload(tls));
+            run(listener, acceptor, handle, router, limits).await
         }
     }
 }
@@ -118,39 +130,38 @@ where
     }
 }
 
-fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>> {
-    let cert = files.cert.display();
-    let certs = CertificateDer::pem_file_iter(&files.cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certs = certs.with_context(|| format!("cannot read certificates from {cert}"))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key);
-    let key = key.with_context(|| format!("cannot read a private key from {}", files.key.display()))?;
+fn load(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+    let certs = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certs = certs.with_context(|| format!("cannot read certificates from {}", cert.display()))?;
+    let private = PrivateKeyDer::from_pem_file(key);
+    let private = private.with_context(|| format!("cannot read a private key from {}", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = builder.with_no_client_auth().with_single_cert(certs, key);
-    let mut config = config.with_context(|| format!("{cert} and its key cannot be used"))?;
+    let config = builder.with_no_client_auth().with_single_cert(certs, private);
+    let mut config = config.with_context(|| format!("{} and its key cannot be used", cert.display()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
 /// Takes over certificates that are renewed; those at hand stay in use while new ones cannot be read.
-async fn reload(files: TlsFiles, config: RustlsConfig) {
-    let changed = |files: &TlsFiles| -> [Option<SystemTime>; 2] {
-        [&files.cert, &files.key].map(|file| std::fs::metadata(file).and_then(|about| about.modified()).ok())
+async fn reload(tls: Tls) {
+    let changed = || -> [Option<SystemTime>; 2] {
+        [&tls.cert, &tls.key].map(|file| std::fs::metadata(file).and_then(|about| about.modified()).ok())
     };
-    let mut seen = changed(&files);
+    let mut seen = changed();
     let mut told = Hangup::new();
     loop {
         let asked = tokio::select! {
             () = told.recv() => true,
             () = tokio::time::sleep(RELOAD) => false,
         };
-        let now = changed(&files);
+        let now = changed();
         if !asked && now == seen {
             continue;
         }
-        match load(&files) {
+        match load(&tls.cert, &tls.key) {
             Ok(new) => {
-                config.reload_from_config(new);
+                tls.config.reload_from_config(new);
                 tracing::info!("the certificates for TLS are read again");
                 seen = now;
             }

@@ -19,7 +19,7 @@ use crate::{
     config::{LogFormat, Secret, ServeArgs},
     embed::StaticEmbedder,
     memory::Memory,
-    network::{self, TlsFiles},
+    network::{self, Tls},
     security::{audit::AuditLog, keys::KeyRing, limits::Allowance},
     service::Service,
     storage::FileStorage,
@@ -40,6 +40,7 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
     let begun = Instant::now();
     let listener = listen(args.listen)?;
     let address = listener.local_addr().context("cannot tell the address")?;
+    let tls = args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| Tls::open(cert, key)).transpose()?;
     let slow_query = Some(args.slow_query_ms).filter(|limit| !limit.is_zero());
     let service = Arc::new(open(args)?.with_slow_query(slow_query));
     let keys = Arc::new(open_keys(args)?);
@@ -66,7 +67,7 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
     greet(args, address, output)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    let served = runtime.block_on(serve(listener, router, args));
+    let served = runtime.block_on(serve(listener, router, tls, args));
     // Writes that still run get their answer on the disk, if not on the network.
     runtime.shutdown_timeout(DRAIN);
     let closed = service.close();
@@ -143,13 +144,12 @@ fn greet(args: &ServeArgs, address: SocketAddr, output: Output) -> Result<()> {
     Ok(out.flush()?)
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, args: &ServeArgs) -> Result<()> {
+async fn serve(listener: TcpListener, router: axum::Router, tls: Option<Tls>, args: &ServeArgs) -> Result<()> {
     let limits = network::Limits {
         connections: args.max_connections as usize,
         header_timeout: Duration::from_secs(args.header_timeout),
         drain: DRAIN,
     };
-    let tls = args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| TlsFiles { cert, key });
     let mut end = signals()?;
     network::serve(listener, router, tls, limits, async move { end.recv().await }).await
 }

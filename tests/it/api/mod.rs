@@ -8,6 +8,7 @@ mod schema;
 mod security;
 mod selection;
 mod serving;
+mod tls;
 
 use std::{
     collections::BTreeMap,

@@ -172,6 +172,8 @@ fn a_token_for_one_library_sees_no_other() {
         let listed = server.ask("GET", "/v1/libraries", Some(shown), None).ok();
         assert_eq!(listed["libraries"].as_array().unwrap().len(), 1);
         server.ask("POST", "/v1/libraries", Some(shown), Some(&json!({"name": "more"}))).problem(403, "forbidden");
+        let copy = json!({"name": "more"});
+        server.ask("POST", "/v1/libraries/alpha/copy", Some(shown), Some(&copy)).problem(403, "forbidden");
         let documents = server.ask("GET", "/v1/libraries/alpha/documents", Some(shown), None).ok();
         assert_eq!(documents["documents"].as_array().unwrap().len(), 1);
     }
