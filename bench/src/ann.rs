@@ -68,10 +68,20 @@ pub(crate) struct Ann {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum MetricName {
+pub(crate) enum MetricName {
     Cosine,
     Euclidean,
     Dot,
+}
+
+impl From<MetricName> for Metric {
+    fn from(name: MetricName) -> Self {
+        match name {
+            MetricName::Cosine => Self::Cosine,
+            MetricName::Euclidean => Self::Euclidean,
+            MetricName::Dot => Self::Dot,
+        }
+    }
 }
 
 /// Threads that take jobs from a common counter.
@@ -111,11 +121,7 @@ struct Bench {
 }
 
 pub(crate) fn run(args: &Ann) -> Result<()> {
-    let metric = match args.metric {
-        MetricName::Cosine => Metric::Cosine,
-        MetricName::Euclidean => Metric::Euclidean,
-        MetricName::Dot => Metric::Dot,
-    };
+    let metric = args.metric.into();
     let rows = load(&args.base, metric, args.limit)?;
     let queries = load(&args.query, metric, 0)?;
     let dimension = rows.first().map_or(0, Vec::len);

@@ -5,6 +5,7 @@ mod clock;
 mod http;
 mod index;
 mod ingest;
+mod library;
 mod matrix;
 mod npy;
 mod retrieval;
@@ -29,6 +30,8 @@ enum Command {
     Ann(ann::Ann),
     /// How fast writes become durable, and what readers notice of it.
     Ingest(ingest::IngestArgs),
+    /// A whole library, filled through its log: what it costs, and whether it keeps the recall that is asked for.
+    Library(library::Library),
     /// Commands from standard input, one JSON object a line, each answered by one line: for harnesses that measure other engines too.
     Rpc,
     /// What HTTP costs beside the same searches within the process, and what it bears.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Ann(args) => ann::run(&args),
         Command::Ingest(args) => ingest::run(&args),
         Command::Http(args) => http::run(&args),
+        Command::Library(args) => library::run(&args),
         Command::Rpc => rpc::run(),
         Command::Retrieval(args) => retrieval::run(&args),
     };

@@ -4,7 +4,11 @@
 //! efforts and compared with exact search, without a filter and under filters of several widths. What comes of it depends on the
 //! rows and the index alone, never on time or on queries, so every copy of a library chooses the same effort.
 //!
-//! Cost: one exact scan for each probe and filter, `PROBES` in all of a second each 100,000 rows, on all threads of the pool.
+//! A row finds its neighbours too easily by its own links, which were made for just that; looked for as if it were not in the graph,
+//! too hardly, for other rows' links count on it. What new vectors find lies between, so a graph is asked both ways and the mean
+//! counts. On 116,659 text embeddings and 1,000 queries that are not among them: 0.95 asked, 0.97 found.
+//!
+//! Cost: an exact scan for each probe and filter, and some dozen searches; on all threads of the pool.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +30,9 @@ const PROBES: usize = 128;
 
 /// Shares of all rows that the filters let through.
 const SHARES: [f32; 4] = [1.0, 0.3, 0.1, 0.03];
+
+/// More effort than what reaches this is not tried: what asks for more is compared with all rows.
+const ENOUGH: f32 = 0.998;
 
 /// Fewer rows than this tell nothing about recall: a search compares most of them.
 const FEW: usize = 256;
@@ -95,7 +102,7 @@ fn efforts(index_type: IndexType) -> &'static [u32] {
         IndexType::Auto | IndexType::Flat | IndexType::KdTree => &[],
         IndexType::Lsh => &[250, 500, 1_000, 2_000, 4_000, 6_000, 8_000, 12_000, 16_000, 24_000, 32_000, 64_000],
         IndexType::Ivf => &[2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384],
-        IndexType::Hnsw => &[10, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512],
+        IndexType::Hnsw => &[10, 13, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512],
     }
 }
 
@@ -108,39 +115,49 @@ fn sample(slots: &SlotSet, share: f32) -> SlotSet {
 
 impl Subject<'_> {
     fn curve(&self, selectivity: f32, allowed: &SlotSet, probes: &[u32], efforts: &[u32], pool: &dyn Pool) -> Curve {
-        let truth =
-            pool::map(pool, probes.len(), |probe| neighbours(&self.search(&Flat, probes[probe], 0, allowed), probes[probe]));
+        let truth = pool::map(pool, probes.len(), |number| {
+            let probe = probes[number];
+            neighbours(&Flat.search(&self.search(probe, 0, allowed)), probe)
+        });
         let wanted: usize = truth.iter().map(Vec::len).sum();
         let mut points = Vec::new();
         for &effort in efforts {
-            let found = pool::map(pool, probes.len(), |probe| {
-                let found = self.search(self.index.get(), probes[probe], effort as usize, allowed);
-                let near = neighbours(&found, probes[probe]);
-                (near.iter().filter(|slot| truth[probe].contains(slot)).count(), found.visited)
-            });
+            let found = pool::map(pool, probes.len(), |number| self.ask(probes[number], effort, allowed, &truth[number]));
             let hits: usize = found.iter().map(|(hits, _)| hits).sum();
             let visited: usize = found.iter().map(|(_, visited)| visited).sum();
-            let recall = if wanted == 0 { 1.0 } else { hits as f32 / wanted as f32 };
+            // Each probe has been asked for twice.
+            let recall = if wanted == 0 { 1.0 } else { hits as f32 / (2 * wanted) as f32 };
             points.push(Point { effort, recall, visited: (visited / probes.len().max(1)) as u32 });
-            if hits == wanted {
+            if recall >= ENOUGH {
                 break;
             }
         }
         Curve { selectivity, points }
     }
 
-    fn search(&self, index: &dyn VectorIndex, probe: u32, effort: usize, allowed: &SlotSet) -> Found {
-        index.search(&Search {
+    /// The neighbours found by both ways of asking, and the rows compared on average.
+    fn ask(&self, probe: u32, effort: u32, allowed: &SlotSet, truth: &[u32]) -> (usize, usize) {
+        let search = self.search(probe, effort as usize, allowed);
+        let hits = |found: &Found| neighbours(found, probe).iter().filter(|slot| truth.contains(slot)).count();
+        let with = self.index.get().search(&search);
+        match self.index.search_without(&search, probe) {
+            Some(without) => (hits(&with) + hits(&without), (with.visited + without.visited) / 2),
+            None => (2 * hits(&with), with.visited),
+        }
+    }
+
+    fn search<'a>(&'a self, probe: u32, effort: usize, allowed: &'a SlotSet) -> Search<'a> {
+        Search {
             vectors: self.vectors,
             codes: Some(self.codes),
             metric: self.metric,
             query: self.vectors.row(probe),
-            // The probe finds itself.
+            // The probe may find itself.
             k: K + 1,
             effort,
             allowed,
             pool: &Sequential,
-        })
+        }
     }
 }
 

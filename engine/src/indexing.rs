@@ -307,10 +307,10 @@ impl IndexJob {
 }
 
 impl Built {
-    /// Whether so much has changed since the newest measurement that it may not hold any more: half of the rows, or, when there is
-    /// time, a tenth.
+    /// Whether so much has changed since the newest measurement that it may not hold any more: as many rows as there were, or, when
+    /// there is time, a tenth.
     fn is_worth_measuring(&self, at_rest: bool) -> bool {
         let measured = self.quality.as_ref().map_or(0, |quality| u64::from(quality.chunks));
-        self.unmeasured >= measured / if at_rest { 10 } else { 2 }
+        self.unmeasured >= measured / if at_rest { 10 } else { 1 }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    Rows, VectorIndex,
+    Found, Rows, Search, VectorIndex,
     flat::Flat,
     hnsw::{self, Hnsw},
     ivf::{self, Ivf},
@@ -93,6 +93,14 @@ impl AnyIndex {
             Self::Lsh(index) => index,
             Self::Ivf(index) => index,
             Self::Hnsw(index) => index,
+        }
+    }
+
+    /// As [`VectorIndex::search`], as if `slot` had never been taken in. `None` where no row helps to find another: there it is the same.
+    pub(crate) fn search_without(&self, search: &Search<'_>, slot: u32) -> Option<Found> {
+        match self {
+            Self::Hnsw(index) => Some(index.search_without(search, slot)),
+            Self::Flat(_) | Self::KdTree(_) | Self::Lsh(_) | Self::Ivf(_) => None,
         }
     }
 

@@ -102,6 +102,8 @@ fn unpack(item: u64) -> (f32, u32) {
 pub(super) struct Visited {
     words: Vec<u64>,
     touched: Vec<u32>,
+    /// A row that no walk is to meet.
+    hidden: Option<u32>,
 }
 
 impl Visited {
@@ -113,6 +115,14 @@ impl Visited {
         if self.words.len() < rows.div_ceil(64) {
             self.words.resize(rows.div_ceil(64), 0);
         }
+        if let Some(hidden) = self.hidden {
+            self.insert(hidden);
+        }
+    }
+
+    /// Hides a row from the walks to come, or none.
+    pub(super) fn hide(&mut self, row: Option<u32>) {
+        self.hidden = row;
     }
 
     /// Whether `row` is met for the first time.

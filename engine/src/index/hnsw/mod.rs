@@ -113,6 +113,14 @@ impl Hnsw {
         self.len() == 0
     }
 
+    /// As [`VectorIndex::search`], as if `hidden` were not in the graph.
+    pub(crate) fn search_without(&self, search: &Search<'_>, hidden: u32) -> Found {
+        match search.codes {
+            Some(codes) => self.find(search, codes, Some(hidden)),
+            None => Flat.search(search),
+        }
+    }
+
     /// The codes by which rows are near each other. Under [`Metric::Dot`] a row can be far from itself, and all links would lead to
     /// long rows; lifted to one length, rows form a graph that holds together, and a query means the same in it.
     fn link_view<'a>(&self, codes: &'a Codes) -> View<'a> {
@@ -148,7 +156,7 @@ impl VectorIndex for Hnsw {
 
     fn search(&self, search: &Search<'_>) -> Found {
         match search.codes {
-            Some(codes) => self.find(search, codes),
+            Some(codes) => self.find(search, codes, None),
             None => Flat.search(search),
         }
     }

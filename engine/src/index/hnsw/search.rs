@@ -77,7 +77,10 @@ impl Hnsw {
 
     /// The nearest of the allowed slots. All of them are compared where they are few, and where the graph yields less than it
     /// could: k results whenever k match.
-    pub(super) fn find(&self, search: &Search<'_>, codes: &Codes) -> Found {
+    ///
+    /// Rows are looked for as if `hidden` were not there: for measurements with a row that is, and would find its neighbours by its
+    /// own links.
+    pub(super) fn find(&self, search: &Search<'_>, codes: &Codes, hidden: Option<u32>) -> Found {
         let Some(base) = self.layers.first() else { return Found::default() };
         // What has not been linked yet.
         let tail: Vec<u32> = search.allowed.difference(&base.used).collect();
@@ -91,7 +94,12 @@ impl Hnsw {
             let mut query = std::mem::take(&mut scratch.query);
             query.set(search.query);
             let probe = codes.view(self.metric).probe_for(&query);
-            let starts = self.entries(&probe, effort, scratch);
+            let mut starts = self.entries(&probe, effort, scratch);
+            if let Some(hidden) = hidden.filter(|hidden| starts.contains(hidden)) {
+                starts.retain(|start| *start != hidden);
+                starts.extend(base.links(hidden));
+            }
+            scratch.visited.hide(hidden);
             let share = base.used.len() / linked.max(1) + 1;
             match way {
                 Way::Masked => masked(base, &probe, &starts, search.allowed, effort, share, scratch),
@@ -100,6 +108,7 @@ impl Hnsw {
             }
             let near = likely(self.metric, codes, query.fit(), scratch.beam.iter(), search.k);
             scratch.query = query;
+            scratch.visited.hide(None);
             (near, scratch.measured)
         });
         if near.len() < search.k.min(linked) {
