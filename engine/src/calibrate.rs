@@ -121,7 +121,7 @@ impl Subject<'_> {
         });
         let wanted: usize = truth.iter().map(Vec::len).sum();
         let mut points = Vec::new();
-        for &effort in efforts {
+        for &effort in efforts.iter().take_while(|_| !pool.stopped()) {
             let found = pool::map(pool, probes.len(), |number| self.ask(probes[number], effort, allowed, &truth[number]));
             let hits: usize = found.iter().map(|(hits, _)| hits).sum();
             let visited: usize = found.iter().map(|(_, visited)| visited).sum();
@@ -167,10 +167,15 @@ fn neighbours(found: &Found, probe: u32) -> Vec<u32> {
 }
 
 impl Quality {
-    /// The least effort that reaches a recall under a filter of this selectivity, with the recall that was measured for it; the
-    /// next narrower filter counts. `None` when no effort that was tried does.
+    /// The least effort that reaches a recall under a filter of this selectivity, with the recall that was measured for it. Between
+    /// two filters that were measured, the harder counts. `None` when no effort that was tried does.
     pub fn effort(&self, target: f32, selectivity: f32) -> Option<Point> {
-        let curve = self.curves.iter().find(|curve| curve.selectivity <= selectivity).or(self.curves.last())?;
-        curve.points.iter().find(|point| point.recall >= target).copied()
+        let narrower = self.curves.iter().position(|curve| curve.selectivity <= selectivity).unwrap_or(self.curves.len());
+        let on_both_sides = self.curves.iter().take(narrower + 1).skip(narrower.saturating_sub(usize::from(selectivity < 1.0)));
+        let reach = |curve: &Curve| curve.points.iter().find(|point| point.recall >= target).copied();
+        on_both_sides.map(reach).try_fold(None, |hardest: Option<Point>, point| {
+            let point = point?;
+            Some(Some(hardest.filter(|hardest| hardest.effort >= point.effort).unwrap_or(point)))
+        })?
     }
 }

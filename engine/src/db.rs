@@ -74,8 +74,8 @@ impl<S: Storage> Database<S> {
     /// index does not know.
     pub fn settle(&mut self, pool: &dyn Pool) -> usize {
         let mut done = 0;
-        while let Some(job) = self.state.index_job() {
-            self.state.install(&job.run(pool));
+        while let Some(finished) = self.state.index_job().and_then(|job| job.run(pool)) {
+            self.state.install(&finished);
             done += 1;
         }
         done

@@ -199,11 +199,11 @@ impl Library {
         }
     }
 
-    /// This library with all waiting work done: what every copy becomes at this position of the log.
+    /// This library with all waiting work done: what every copy becomes at this position of the log. `pool` must not stop.
     pub fn settled(&self, pool: &dyn Pool) -> Self {
         let mut library = self.clone();
-        while let Some(job) = library.index_job() {
-            library.install(&job.run(pool));
+        while let Some(done) = library.index_job().and_then(|job| job.run(pool)) {
+            library.install(&done);
         }
         library
     }
@@ -270,10 +270,10 @@ impl IndexJob {
         if self.cut.rebuild { self.cut.live.len() } else { self.cut.changed.len() }
     }
 
-    /// Does the work. What comes of it depends on the log alone, never on `pool`.
+    /// Does the work. What comes of it depends on the log alone, never on `pool`; `None` if that has [stopped](Pool::stopped).
     ///
     /// Cost: a copy of the links, then what the index needs to take the changed slots in; now and then a measurement of recall.
-    pub fn run(self, pool: &dyn Pool) -> IndexDone {
+    pub fn run(self, pool: &dyn Pool) -> Option<IndexDone> {
         let Self { library, base, cut } = self;
         let after = Rows { vectors: &cut.vectors, codes: Some(&cut.codes) };
         let mut index;
@@ -302,7 +302,7 @@ impl IndexJob {
             built.quality = calibrate::measure(&subject, cut.seq, pool);
             built.unmeasured = 0;
         }
-        IndexDone { library, built: Arc::new(built) }
+        (!pool.stopped()).then(|| IndexDone { library, built: Arc::new(built) })
     }
 }
 

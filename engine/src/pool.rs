@@ -7,6 +7,11 @@ use std::sync::OnceLock;
 
 /// Runs independent jobs.
 pub trait Pool: Sync {
+    /// Whether nobody wants the result of long work any more. It may then end early, and its result is worth nothing.
+    fn stopped(&self) -> bool {
+        false
+    }
+
     /// Calls `job(0)` to `job(jobs - 1)`, in any order and on any threads, and returns when all have returned.
     fn run(&self, jobs: usize, job: &(dyn Fn(usize) + Sync));
 }

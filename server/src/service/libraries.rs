@@ -126,11 +126,11 @@ impl Service {
     /// # Errors
     /// [`Code::LibraryNotFound`].
     pub fn export_library(&self, library: &str, known_seq: Option<u64>) -> Result<Exported> {
-        self.with_library(library, |library| {
-            let bytes =
-                if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(&library.settled(&self.pool))?) };
-            Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
-        })
+        let known_now = self.with_library(library, |library| Ok((library.info().id.clone(), library.seq())))?;
+        let state = if known_seq == Some(known_now.1) { self.store.state() } else { self.store.settled(&known_now.0)? };
+        let library = known(&state, library)?;
+        let bytes = if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(library)?) };
+        Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
     }
 
     /// Changes the attribute fields of a library.

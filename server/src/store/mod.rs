@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` says which lock guards what, and why that is enough.
 
 mod checkpoints;
+mod indexer;
 #[cfg(test)]
 mod loom_tests;
 mod order;
@@ -30,12 +31,14 @@ use vecino_engine::{
     command::Command,
     db::Written,
     journal::{Journal, Opened, Recovery},
+    model::Id,
     state::State,
     storage::Storage,
 };
 
 use self::{
     checkpoints::Schedule,
+    indexer::Indexer,
     order::{Order, Write, interrupted, weight},
     queue::{Lead, Limits, Queue, Refused},
     writer::Writer,
@@ -81,6 +84,7 @@ struct Shared<S> {
     schedule: Schedule,
     /// Held while a checkpoint is made, so that there is one at a time.
     checkpointing: Mutex<()>,
+    indexer: Indexer,
     storage: Arc<S>,
 }
 
@@ -104,11 +108,13 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
             writer: Mutex::new(Writer::new(journal, state, options.reserve)),
             schedule: Schedule::new(options.checkpoint_after, checkpoints),
             checkpointing: Mutex::new(()),
+            indexer: Indexer::new()?,
             storage,
         });
         let store = Self { shared, threads: Mutex::default() };
         store.start("vecino-write", Shared::write_groups)?;
         store.start("vecino-snapshot", Shared::write_checkpoints)?;
+        store.start("vecino-index", Shared::keep_indexes)?;
         Ok((store, recovery))
     }
 
@@ -151,7 +157,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         durability: Durability,
         seen: impl FnOnce(&State, Written) -> T + Send + 'static,
     ) -> Result<T> {
-        let answer = self.submit(command, durability, seen)?;
+        let answer = self.shared.submit(command, durability, seen)?;
         answer.await.unwrap_or_else(|_| Err(interrupted()))
     }
 
@@ -165,31 +171,8 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         durability: Durability,
         seen: impl FnOnce(&State, Written) -> T + Send + 'static,
     ) -> Result<T> {
-        let answer = self.submit(command, durability, seen)?;
+        let answer = self.shared.submit(command, durability, seen)?;
         answer.blocking_recv().unwrap_or_else(|_| Err(interrupted()))
-    }
-
-    fn submit<T: Send + 'static>(
-        &self,
-        command: Command,
-        durability: Durability,
-        seen: impl FnOnce(&State, Written) -> T + Send + 'static,
-    ) -> Result<oneshot::Receiver<Result<T>>> {
-        let weight = weight(&command);
-        let (sender, answer) = oneshot::channel();
-        let write = Write { command: Some(command), durability, seen: Some(seen), value: None, answer: sender };
-        match self.shared.queue.push(Box::new(write), weight) {
-            Ok(None) => {}
-            Ok(Some(lead)) => {
-                in_place(|| self.shared.write_group(&lead));
-            }
-            Err(Refused::Closed) => return Err(closed()),
-            Err(Refused::Full(writes, bytes)) => {
-                let detail = format!("{writes} writes ({bytes} bytes) wait already; try again in a moment");
-                return Err(Error::new(Code::Overloaded, detail).numbers(WAITING.items, writes));
-            }
-        }
-        Ok(answer)
     }
 
     /// How much waits to be written: writes, and about how many bytes they have.
@@ -208,10 +191,16 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
     /// # Errors
     /// [`Code::Storage`] after a failure inside.
     pub fn amend<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
-        let mut writer = self.shared.writer()?;
-        let (value, state) = writer.amend(change);
-        self.shared.published.send_replace(state);
-        Ok(value)
+        self.shared.amend(change)
+    }
+
+    /// The present state, in which the index of a library has taken in all that it will at this position of the log. Takes as long
+    /// as that takes; for readers who carry the library away.
+    ///
+    /// # Errors
+    /// [`Code::Storage`] at the end of the server.
+    pub fn settled(&self, library: &Id) -> Result<Arc<State>> {
+        self.shared.settled(|| Ok(self.state()), Some(library))
     }
 
     /// Writes snapshots of what has changed and shortens the log. Reads and writes go on.
@@ -245,6 +234,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
     fn end_threads(&self) {
         self.shared.queue.close();
         self.shared.schedule.close();
+        self.shared.indexer.close();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // Panics are caught within, and a write that failed has been answered.
             let _ = thread.join();
@@ -258,7 +248,7 @@ impl<S: Storage + Send + Sync + 'static> Drop for Store<S> {
     }
 }
 
-impl<S: Storage> Shared<S> {
+impl<S: Storage + Send + Sync + 'static> Shared<S> {
     fn state(&self) -> Arc<State> {
         Arc::clone(&self.published.borrow())
     }
@@ -266,6 +256,37 @@ impl<S: Storage> Shared<S> {
     fn writer(&self) -> Result<MutexGuard<'_, Writer<Arc<S>>>> {
         // A thread panicked with the lock: what it left behind is not to be trusted, the files are.
         self.writer.lock().map_err(|_| interrupted())
+    }
+
+    fn submit<T: Send + 'static>(
+        &self,
+        command: Command,
+        durability: Durability,
+        seen: impl FnOnce(&State, Written) -> T + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T>>> {
+        let weight = weight(&command);
+        let (sender, answer) = oneshot::channel();
+        let write = Write { command: Some(command), durability, seen: Some(seen), value: None, answer: sender };
+        match self.queue.push(Box::new(write), weight) {
+            Ok(None) => {}
+            Ok(Some(lead)) => {
+                in_place(|| self.write_group(&lead));
+            }
+            Err(Refused::Closed) => return Err(closed()),
+            Err(Refused::Full(writes, bytes)) => {
+                let detail = format!("{writes} writes ({bytes} bytes) wait already; try again in a moment");
+                return Err(Error::new(Code::Overloaded, detail).numbers(WAITING.items, writes));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// As [`Store::amend`].
+    fn amend<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
+        let mut writer = self.writer()?;
+        let (value, state) = writer.amend(change);
+        self.published.send_replace(state);
+        Ok(value)
     }
 
     /// The thread that leads when there is company.
@@ -297,6 +318,7 @@ impl<S: Storage> Shared<S> {
         let log = writer.journal.as_ref().map_or(0, Journal::log_bytes);
         if let Some(state) = &done.state {
             self.published.send_replace(Arc::clone(state));
+            self.indexer.look();
         }
         drop(writer);
         if let Some(state) = done.state {
@@ -326,12 +348,16 @@ impl<S: Storage> Shared<S> {
 
     fn make_checkpoint(&self) -> Result<Checkpointed> {
         let _one = self.checkpointing.lock().map_err(|_| interrupted())?;
-        let (cut, state) = {
-            let mut writer = self.writer()?;
-            let journal = writer.journal.as_mut().ok_or_else(closed)?;
-            // Between two groups, the published state is the one after the last record.
-            (journal.cut(), self.state())
-        };
+        let mut cut = Err(closed());
+        let state = self.settled(
+            || {
+                let mut writer = self.writer()?;
+                cut = writer.journal.as_mut().ok_or_else(closed)?.cut();
+                // Between two groups, the published state is the one after the last record.
+                Ok(self.state())
+            },
+            None,
+        )?;
         let mut known = self.schedule.begin(&state);
         let done = cut.and_then(|cut| Ok((cut, known.write(&*self.storage, &state)?)));
         let mut writer = self.writer()?;

@@ -1,6 +1,7 @@
 //! The server as a client sees it: the real program, over HTTP.
 
 mod bad_input;
+mod index;
 mod life;
 mod limits;
 mod queries;

@@ -51,7 +51,7 @@ impl Hnsw {
             }
         }
         let mut rest = &slots[..];
-        while !rest.is_empty() {
+        while !rest.is_empty() && !pool.stopped() {
             // No more than there are already: the first rows find none that is near, and their links are those that lead far.
             let (batch, later) = rest.split_at(self.len().clamp(1, BATCH).min(rest.len()));
             self.insert_batch(codes, batch, pool);

@@ -1,0 +1,116 @@
+//! The index of a library over HTTP: it is built beside everything else, and survives a crash.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::tempdir;
+use vecino_tests::rng::Rng;
+
+use super::Server;
+
+const POINTS: &str = "/v1/libraries/points";
+
+fn vector(rng: &mut Rng) -> Vec<f32> {
+    (0..10).map(|_| rng.below(2_001) as f32 / 1_000.0 - 1.0).collect()
+}
+
+fn put(server: &Server, rng: &mut Rng, document: usize, chunks: usize) {
+    let chunks: Vec<Value> =
+        (0..chunks).map(|number| json!({"id": format!("{document}-{number}"), "text": "t", "embedding": vector(rng)})).collect();
+    let body = json!({"id": format!("d{document}"), "metadata": {"title": "t"}, "chunks": chunks});
+    assert_eq!(server.post(&format!("{POINTS}/documents"), &body).status, 201);
+}
+
+fn nearest(server: &Server, rng: &mut Rng, more: &Value) -> (Vec<String>, Value) {
+    let mut body = json!({"embedding": vector(rng), "k": 10, "explain": true, "include": []});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = server.post(&format!("{POINTS}/query"), &body).ok();
+    let ids = answer["hits"].as_array().unwrap().iter().map(|hit| hit["id"].as_str().unwrap().to_owned()).collect();
+    (ids, answer["explain"].clone())
+}
+
+/// Waits until an index of this type serves and knows all but a few chunks.
+fn settled(server: &Server, index: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let state = server.get(&format!("{POINTS}/index")).ok();
+        if state["serving"] == index && state["waiting"] == 0 && state["unlinked"].as_u64().unwrap() < 256 {
+            return state;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "{state}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn an_index_is_built_chosen_measured_and_kept() {
+    let folder = tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let body = json!({"name": "points", "metadata": {"index_type": "hnsw", "index_params": {"m": 12}, "target_recall": 0.9}});
+    let created = server.post("/v1/libraries", &body).ok();
+    assert_eq!(created["metadata"]["index_params"]["m"], 12);
+    let mut rng = Rng::new(3);
+    (0..12).for_each(|document| put(&server, &mut rng, document, 100));
+    let state = settled(&server, "hnsw");
+    // What was left over was taken in by itself, when writing had ended.
+    assert_eq!((&state["chunks"], &state["target_recall"]), (&json!(1_200), &json!(0.9)));
+    let quality = server.get(&format!("{POINTS}/quality")).ok();
+    assert!(quality["measured_recall"].as_f64().unwrap() >= 0.9 && quality["curves"].as_array().unwrap().len() == 4, "{quality}");
+    for (wish, effort) in [(json!({}), &quality["effort"]), (json!({"ef": 50}), &json!(50)), (json!({"nprobe": 60}), &json!(60))]
+    {
+        let explain = nearest(&server, &mut rng, &wish).1;
+        assert_eq!((&explain["strategy"], &explain["effort"]), (&json!("index"), effort), "{wish}: {explain}");
+    }
+    let (exact, explain) = nearest(&server, &mut Rng::new(8), &json!({"target_recall": 1}));
+    assert_eq!((exact.len(), &explain["strategy"]), (10, &json!("exact_scan")));
+
+    let index = format!("{POINTS}/index");
+    let chosen = server.send("PUT", &index, &json!({"index_type": "kd_tree"})).ok();
+    assert_eq!((&chosen["index_type"], &chosen["next"]), (&json!("kd_tree"), &json!("kd_tree")));
+    settled(&server, "kd_tree");
+    assert_eq!(nearest(&server, &mut Rng::new(8), &json!({})).0, exact);
+    assert_eq!(server.get(&format!("{POINTS}/quality")).ok()["exact"], true);
+
+    // A crash loses neither the choice nor a chunk.
+    put(&server, &mut rng, 100, 300);
+    server.kill();
+    let server = Server::start(folder.path());
+    let state = settled(&server, "kd_tree");
+    assert_eq!(state["chunks"], 1_500);
+    let exact = nearest(&server, &mut Rng::new(9), &json!({"target_recall": 1})).0;
+    assert_eq!(nearest(&server, &mut Rng::new(9), &json!({})).0, exact);
+    // Nor does an orderly end while an index is being built.
+    server.send("PUT", &index, &json!({"index_type": "hnsw", "rebuild": true})).ok();
+    assert!(server.stop().success());
+    let server = Server::start(folder.path());
+    settled(&server, "hnsw");
+    assert_eq!(nearest(&server, &mut Rng::new(9), &json!({"target_recall": 1})).0, exact);
+}
+
+#[test]
+fn what_no_index_can_be_is_refused() {
+    let folder = tempdir().unwrap();
+    let server = Server::start(folder.path());
+    server.post("/v1/libraries", &json!({"name": "points"})).ok();
+    let index = format!("{POINTS}/index");
+    for (body, field, expected) in [
+        (json!({"index_params": {"m": 1}}), "index_params.m", json!(2)),
+        (json!({"index_params": {"tables": 65}}), "index_params.tables", json!(64)),
+        (json!({"target_recall": 0}), "target_recall", json!("above 0, at most 1")),
+        (json!({"target_recall": 1.5}), "target_recall", json!("above 0, at most 1")),
+    ] {
+        let reply = server.send("PUT", &index, &body);
+        let problem = reply.problem(400, "invalid_value");
+        assert_eq!((&problem["field"], &problem["expected"]), (&json!(field), &expected), "{body}");
+    }
+    for body in [json!({"effort": 0}), json!({"ef": 1_000_001}), json!({"ef": 5, "nprobe": 5})] {
+        let mut query = json!({"embedding": [1.0]});
+        query.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        server.post(&format!("{POINTS}/query"), &query).problem(400, "invalid_value");
+    }
+    let state = server.get(&index).ok();
+    assert_eq!((&state["index_type"], &state["serving"], &state["seq"]), (&json!("auto"), &json!("flat"), &json!(1)));
+}
