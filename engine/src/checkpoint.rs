@@ -196,6 +196,12 @@ pub(crate) fn snapshots(bytes: &[u8]) -> Result<usize> {
     decode(bytes).map(|checkpoint| checkpoint.snapshots.len())
 }
 
+/// The sequence in the content of `CHECKPOINT`, and the files that it names.
+pub(crate) fn named(bytes: &[u8]) -> Result<(u64, Vec<String>)> {
+    let Checkpoint { seq, snapshots } = decode(bytes)?;
+    Ok((seq, snapshots.into_iter().map(|(_, _, file)| file).collect()))
+}
+
 fn encode(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let body = postcard::to_allocvec(checkpoint).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
     let mut bytes = MAGIC.to_vec();

@@ -263,16 +263,22 @@ fn read_frame(
         }
         return Err(Error::damaged(name, at, "the checksum of a frame is wrong").numbers(sum, found));
     }
-    let mut seq = seq;
+    let next_seq = take_records(name, at, payload, seq, |seq, record| records.push((seq, record)))?;
+    Ok(Some((end as u64, Position { next_seq, chain: sum })))
+}
+
+/// Takes the records out of a payload that is whole; the sequence after them.
+fn take_records(name: &str, at: u64, payload: &[u8], first: u64, mut take: impl FnMut(u64, Record)) -> Result<u64> {
+    let mut seq = first;
     let Some((&END, mut left)) = payload.split_last() else {
         return Err(Error::damaged(name, at, "a frame does not end with its mark"));
     };
     while !left.is_empty() {
         let record = take_record(&mut left).ok_or_else(|| Error::damaged(name, at, format!("record {seq} cannot be decoded")))?;
-        records.push((seq, record));
+        take(seq, record);
         seq += 1;
     }
-    Ok(Some((end as u64, Position { next_seq: seq, chain: sum })))
+    Ok(seq)
 }
 
 fn take_record(left: &mut &[u8]) -> Option<Record> {
@@ -304,6 +310,59 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+/// What a damaged segment still holds.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// The records of whole frames: the offset of the frame, the sequence, the record.
+    pub records: Vec<(u64, u64, Record)>,
+    /// Each damaged place.
+    pub damage: Vec<Error>,
+}
+
+/// Reads a segment beyond its damage: goes on after a frame whose header is whole, and else with the next header that is.
+/// A torn tail counts as damage here.
+pub fn scan_segment(name: &str, bytes: &[u8]) -> Scanned {
+    let mut scanned = Scanned::default();
+    if let Err(error) = read_segment(name, bytes.get(..SEGMENT_HEADER).unwrap_or(bytes), None) {
+        scanned.damage.push(error);
+    }
+    let Some(header) = bytes.first_chunk::<SEGMENT_HEADER>() else { return scanned };
+    let (mut offset, mut chain) = (SEGMENT_HEADER, u32_at(header, 28));
+    while offset < bytes.len() {
+        let (rest, at) = (&bytes[offset..], offset as u64);
+        let whole = rest.first_chunk::<FRAME_HEADER>().filter(|header| u32_at(*header, 20) == crc32c::crc32c(&header[..20]));
+        let Some(header) = whole else {
+            scanned.damage.push(Error::damaged(name, at, "the header of a frame is damaged or incomplete"));
+            // If the damage spared it, this is what the next frame continues.
+            chain = rest.get(4..8).map_or(0, |sum| u32_at(sum, 0));
+            let next = rest
+                .windows(FRAME_HEADER)
+                .skip(1)
+                .position(|header| u32_at(header, 20) == crc32c::crc32c(&header[..20]) && u32_at(header, 0) > 0);
+            let Some(next) = next else { break };
+            offset += 1 + next;
+            continue;
+        };
+        let (length, sum, seq) = (u32_at(header, 0) as usize, u32_at(header, 4), u64_at(header, 8));
+        let Some(payload) = rest[FRAME_HEADER..].get(..length) else {
+            scanned.damage.push(Error::damaged(name, at, format!("the frame of record {seq} is incomplete")));
+            break;
+        };
+        if crc32c::crc32c_append(chain, payload) == sum {
+            let records = &mut scanned.records;
+            if let Err(error) = take_records(name, at, payload, seq, |seq, record| records.push((at, seq, record))) {
+                scanned.damage.push(error);
+            }
+        } else {
+            let why = format!("the frame of record {seq} is damaged, or cannot be verified since the one before it is");
+            scanned.damage.push(Error::damaged(name, at, why));
+        }
+        chain = sum;
+        offset += FRAME_HEADER + length;
+    }
+    scanned
 }
 
 #[cfg(test)]

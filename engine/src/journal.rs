@@ -93,7 +93,7 @@ impl<S: Storage> Journal<S> {
     /// [`Code::Damaged`] with the file and the offset, [`Code::UnsupportedVersion`], [`Code::Storage`]. Nothing is changed then.
     pub fn open(storage: S) -> Result<Opened<S>> {
         let names = storage.list()?;
-        let Loaded { checkpoints, state, tail, recovery, log_bytes, closed } = load(&storage, &names)?;
+        let Loaded { checkpoints, state, tail, recovery, log_bytes, closed } = load(&storage, &names, u64::MAX)?;
         let (position, segment, len) = match tail {
             Some(tail) => {
                 // What is shown from now on must last, also what a killed process had not synced.
@@ -279,8 +279,8 @@ struct Loaded {
     closed: bool,
 }
 
-/// Reads everything, changes nothing.
-fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
+/// Reads everything, but no record after `until`; changes nothing.
+fn load<S: Storage>(storage: &S, names: &[String], until: u64) -> Result<Loaded> {
     let (checkpoints, libraries, repaired) = Checkpoints::load(storage)?;
     let seq = checkpoints.seq();
     let mut recovery = Recovery { snapshots: libraries.len(), repaired, ..Recovery::default() };
@@ -302,7 +302,7 @@ fn load<S: Storage>(storage: &S, names: &[String]) -> Result<Loaded> {
         recovery.torn_bytes = segment.torn;
         log_bytes += segment.valid_len;
         for (at, record) in segment.records {
-            if at > seq {
+            if at > seq && at <= until {
                 state.apply(at, record);
                 recovery.replayed += 1;
             }
@@ -337,6 +337,34 @@ fn check_end<S: Storage>(storage: &S, seq: u64, tail: Option<&Tail>) -> Result<b
         }
         _ => Ok(closed),
     }
+}
+
+/// The state that a storage holds, or that it held after the record `at`. Changes nothing; cost: as opening it.
+///
+/// # Errors
+/// As [`Journal::open`]; [`Code::InvalidValue`] with the range, when the storage does not tell of that record.
+pub fn state_at<S: Storage>(storage: &S, at: Option<u64>) -> Result<State> {
+    let Loaded { checkpoints, state, tail, .. } = load(storage, &storage.list()?, at.unwrap_or(u64::MAX))?;
+    let (first, last) = (checkpoints.seq(), tail.map_or(checkpoints.seq(), |tail| tail.end.next_seq - 1));
+    match at {
+        Some(at) if at < first || at > last => {
+            let detail = format!("it tells of the states after the records {first} to {last}, not after record {at}");
+            Err(Error::new(Code::InvalidValue, detail).field("at_seq").numbers(format!("{first} to {last}"), at))
+        }
+        _ => Ok(state),
+    }
+}
+
+/// Begins an empty storage with a state: its snapshots, and a log that goes on after it.
+///
+/// # Errors
+/// [`Code::Storage`] when the storage is not empty, or cannot be written.
+pub fn found<S: Storage>(storage: &S, state: &State) -> Result<()> {
+    if let Some(name) = storage.list()?.first() {
+        return Err(Error::new(Code::Storage, format!("there is a file '{name}' already; choose an empty folder")));
+    }
+    begin(storage, Position { next_seq: state.seq() + 1, chain: 0 })?;
+    Checkpoints::default().write(storage, state).map(drop)
 }
 
 /// Begins a segment at `position`: where it goes on, the segment's name and its length.
@@ -377,8 +405,8 @@ pub struct Checked {
     pub bytes: u64,
     /// Records in a segment, chunks in a snapshot.
     pub items: usize,
-    /// What is wrong with it.
-    pub problem: Option<Error>,
+    /// What is wrong with it, each place that is known.
+    pub problems: Vec<Error>,
 }
 
 /// Verifies every checksum of a storage and that it can be opened. Changes nothing.
@@ -419,14 +447,31 @@ pub fn check<S: Storage>(storage: &S) -> Result<Vec<Checked>> {
         } else {
             continue;
         };
-        let (items, problem) = result.map_or_else(|error| (0, Some(error)), |items| (items, None));
-        found.push(Checked { file: name.clone(), bytes: bytes.len() as u64, items, problem });
+        let (items, problems) = match result {
+            Ok(items) => (items, Vec::new()),
+            Err(error) => (0, all_damage(name, bytes, error)),
+        };
+        found.push(Checked { file: name.clone(), bytes: bytes.len() as u64, items, problems });
     }
-    if found.iter().all(|file| file.problem.is_none())
-        && let Err(error) = load(storage, &names)
+    if found.iter().all(|file| file.problems.is_empty())
+        && let Err(error) = load(storage, &names, u64::MAX)
     {
         let file = error.field.clone().unwrap_or_default();
-        found.push(Checked { file, bytes: 0, items: 0, problem: Some(error) });
+        found.push(Checked { file, bytes: 0, items: 0, problems: vec![error] });
     }
     Ok(found)
+}
+
+/// The damage that was found first, and all the rest that can be told.
+pub fn all_damage(name: &str, bytes: &[u8], first: Error) -> Vec<Error> {
+    let further = match first.code {
+        // A torn tail is no damage within the segment.
+        Code::Damaged if name.ends_with(".log") && codec::read_segment(name, bytes, None).is_err() => {
+            codec::scan_segment(name, bytes).damage
+        }
+        Code::Damaged if name.ends_with(".vecino") => snapshot::damage(name, bytes),
+        _ => Vec::new(),
+    };
+    // The first is among them, in other words.
+    if further.len() > 1 { further } else { vec![first] }
 }

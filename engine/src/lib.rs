@@ -33,6 +33,7 @@ pub mod pool;
 pub mod query;
 pub mod record;
 mod rows;
+pub mod salvage;
 pub mod scroll;
 pub mod slots;
 pub mod snapshot;

@@ -235,6 +235,28 @@ pub struct Found {
 /// [`Code::Damaged`] with the offset, or [`Code::UnsupportedVersion`]; not for sections that can be made again, which carry their
 /// damage.
 pub fn verify(name: &str, bytes: &[u8]) -> Result<(u64, Vec<Found>)> {
+    let (seq, table_end, sections) = scan(name, bytes)?;
+    let vital = sections.iter().find(|found| !DERIVED.contains(&found.tag) && found.damage.is_some());
+    if let Some(damage) = vital.and_then(|found| found.damage.clone()) {
+        return Err(damage);
+    }
+    check_padding(name, bytes, table_end, &sections)?;
+    Ok((seq, sections))
+}
+
+/// Every damaged section of a snapshot, as far as its header can be read.
+pub fn damage(name: &str, bytes: &[u8]) -> Vec<Error> {
+    match scan(name, bytes) {
+        Ok((_, table_end, sections)) => {
+            let padding = check_padding(name, bytes, table_end, &sections).err();
+            sections.into_iter().filter_map(|found| found.damage).chain(padding).collect()
+        }
+        Err(error) => vec![error],
+    }
+}
+
+/// The sequence, the end of the table and the sections, which carry their damage.
+fn scan(name: &str, bytes: &[u8]) -> Result<(u64, usize, Vec<Found>)> {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return Err(Error::damaged(name, bytes.len() as u64, "the file ends within its header").numbers(HEADER, bytes.len()));
     };
@@ -271,13 +293,9 @@ pub fn verify(name: &str, bytes: &[u8]) -> Result<(u64, Vec<Found>)> {
         let found = crc32c::crc32c(content);
         let damage = (found != sum)
             .then(|| Error::damaged(name, offset, format!("the checksum of section {shown} is wrong")).numbers(sum, found));
-        match damage {
-            Some(damage) if !DERIVED.contains(&tag) => return Err(damage),
-            damage => sections.push(Found { tag, offset: offset as usize, len: len as usize, damage }),
-        }
+        sections.push(Found { tag, offset: offset as usize, len: len as usize, damage });
     }
-    check_padding(name, bytes, HEADER + table.len(), &sections)?;
-    Ok((seq, sections))
+    Ok((seq, HEADER + table.len(), sections))
 }
 
 /// Sections follow each other, and what lies between them is zero: so every bit of a file is accounted for.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{check, export, health, import, query},
+    commands::{backup, check, export, health, import, query},
     config::{self, ServeArgs},
     serve,
 };
@@ -45,6 +45,12 @@ enum Command {
     Query(query::QueryArgs),
     /// Verify every checksum of a data folder.
     Check(check::CheckArgs),
+    /// Keep the whole state as one archive, while the server goes on.
+    Backup(backup::BackupArgs),
+    /// Make a data folder from an archive.
+    Restore(backup::RestoreArgs),
+    /// Make a new data folder from what is intact in a damaged one.
+    Repair(backup::RepairArgs),
     /// Ask a server whether it is well: exit code 0 if it is.
     Health(health::HealthArgs),
 }
@@ -78,6 +84,9 @@ impl Cli {
             Command::Export(args) => export::run(&args, output),
             Command::Query(args) => query::run(&args, output),
             Command::Check(args) => check::run(&args, output),
+            Command::Backup(args) => backup::run(&args, output),
+            Command::Restore(args) => backup::restore(&args, output),
+            Command::Repair(args) => backup::repair(&args, output),
             Command::Health(args) => health::run(&args),
         };
         result.unwrap_or_else(|error| {

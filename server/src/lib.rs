@@ -6,6 +6,7 @@
 //! which keeps what is written in a folder ([`storage`]).
 
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod commands;
 pub mod config;

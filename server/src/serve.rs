@@ -126,6 +126,9 @@ fn open(args: &ServeArgs) -> Result<Service> {
     let (service, recovery) = opened.with_context(|| format!("cannot open {}", args.data_dir.display()))?;
     let took = begun.elapsed().as_millis();
     tracing::info!(snapshots = recovery.snapshots, replayed = recovery.replayed, took_ms = %took, "the data folder is open");
+    for damage in &recovery.repaired {
+        tracing::warn!(%damage, "what was damaged here is made again from the rest; nothing is lost");
+    }
     if recovery.torn_bytes > 0 {
         let bytes = recovery.torn_bytes;
         tracing::warn!(bytes, "the end of the log was a write that never ended; nobody was told that it had, and it was cut off");

@@ -57,9 +57,9 @@ fn named(files: &Files, end: &str) -> String {
 fn assert_damaged(files: &Files, name: &str, what: &str) {
     let (code, found) = check(files);
     assert_eq!((code, &found["clean"]), (Some(1), &json!(false)), "{name} {what}: {found}");
-    let problems: Vec<&Value> = found["files"].as_array().unwrap().iter().filter(|file| !file["problem"].is_null()).collect();
+    let problems: Vec<&Value> = found["files"].as_array().unwrap().iter().filter(|file| file["problems"] != json!([])).collect();
     assert!(!problems.is_empty(), "{name} {what}: {found}");
-    let code = &problems[0]["problem"]["code"];
+    let code = &problems[0]["problems"][0]["code"];
     assert!(code == "damaged" || code == "unsupported_version", "{name} {what}: {found}");
     if name != "CLOSED" {
         assert!(problems.iter().any(|file| file["file"] == name), "{name} {what}: {found}");

@@ -46,7 +46,7 @@ fn file_ending(storage: &mut MemoryStorage, end: &str) -> String {
 /// Opening must fail with one of the two codes, change nothing, and be reported by a check.
 fn assert_refused(mut storage: MemoryStorage, what: &str) {
     let before = storage.files_mut().clone();
-    assert!(journal::check(&storage).unwrap().iter().any(|file| file.problem.is_some()), "{what}: check finds nothing");
+    assert!(journal::check(&storage).unwrap().iter().any(|file| !file.problems.is_empty()), "{what}: check finds nothing");
     let error = Database::open(storage.clone()).map(|_| ()).expect_err(what);
     assert!(matches!(error.code, Code::Damaged | Code::UnsupportedVersion), "{what}: {error}");
     assert!(error.field.is_some() || error.code == Code::UnsupportedVersion, "{what}: {error} names no file");
@@ -72,7 +72,7 @@ fn every_flipped_bit_of_every_file_is_found() {
                 Ok((database, recovery)) if !recovery.repaired.is_empty() => {
                     mended += 1;
                     assert!(name.ends_with(".vecino"), "{what}");
-                    assert!(journal::check(&damaged).unwrap().iter().any(|file| file.problem.is_some()), "{what}");
+                    assert!(journal::check(&damaged).unwrap().iter().any(|file| !file.problems.is_empty()), "{what}");
                     assert_eq!(database.state_bytes().unwrap(), whole, "{what}");
                 }
                 _ => assert_refused(damaged, &what),
@@ -116,7 +116,7 @@ fn a_torn_write_is_cut_off_and_writing_goes_on() {
     let log = file_ending(&mut torn, ".log");
     let half = torn.files_mut()[&log].len() - 5;
     torn.files_mut().get_mut(&log).unwrap().truncate(half);
-    assert!(journal::check(&torn).unwrap().iter().any(|file| file.problem.is_some()));
+    assert!(journal::check(&torn).unwrap().iter().any(|file| !file.problems.is_empty()));
     let (mut database, recovery) = Database::open(torn).unwrap();
     assert_eq!(recovery.replayed, 1);
     assert!(recovery.torn_bytes > 0);
@@ -131,7 +131,7 @@ fn a_torn_write_is_cut_off_and_writing_goes_on() {
 fn a_sound_folder_passes_the_check() {
     for storage in [filled().close().unwrap(), filled().into_storage(), MemoryStorage::default()] {
         let found = journal::check(&storage).unwrap();
-        assert!(found.iter().all(|file| file.problem.is_none()), "{found:?}");
+        assert!(found.iter().all(|file| file.problems.is_empty()), "{found:?}");
     }
 }
 

@@ -215,6 +215,7 @@ fn the_bits_are_the_same_everywhere() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn integers_do_not_overflow_at_the_largest_dimension() {
     const DIM: usize = 131_071;
     let (least, most) = (vec![i8::MIN; DIM], vec![i8::MAX; DIM]);

@@ -1,6 +1,7 @@
 //! The REST API: a file per noun. Handlers read the request, ask the [`Service`] on a thread that may block, and answer.
 
 mod aliases;
+mod backup;
 mod chunks;
 mod documents;
 mod durability;
@@ -159,6 +160,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
 fn described() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(system::router())
+        .merge(backup::router())
         .merge(libraries::router())
         .merge(index::router())
         .merge(schema::router())

@@ -59,7 +59,7 @@ pub fn run(args: &CheckArgs, output: Output) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(NOT_CHECKED));
         }
     };
-    let clean = files.iter().all(|file| file.problem.is_none());
+    let clean = files.iter().all(|file| file.problems.is_empty());
     if output.json {
         say(&serde_json::to_string(&Findings { path, clean, files })?)?;
     } else if !(output.quiet && clean) {
@@ -83,7 +83,7 @@ fn check_folder(folder: &Path) -> Result<Vec<Checked>> {
     // What shows only when all files are read together is told of the file that it is about.
     if let Some(last) = files.pop() {
         match files.iter_mut().find(|file| file.file == last.file) {
-            Some(file) => file.problem = last.problem,
+            Some(file) => file.problems = last.problems,
             None => files.push(last),
         }
     }
@@ -103,8 +103,11 @@ fn check_file(path: &Path) -> Result<Vec<Checked>> {
             return Err(Error::new(Code::Storage, detail));
         }
     };
-    let (items, problem) = result.map_or_else(|error| (0, Some(error)), |items| (items, None));
-    Ok(vec![Checked { file: name, bytes: bytes.len() as u64, items, problem }])
+    let (items, problems) = match result {
+        Ok(items) => (items, Vec::new()),
+        Err(error) => (0, journal::all_damage(&name, &bytes, error)),
+    };
+    Ok(vec![Checked { file: name, bytes: bytes.len() as u64, items, problems }])
 }
 
 fn check_log(name: &str, bytes: &[u8]) -> Result<usize> {
@@ -125,18 +128,22 @@ fn show(path: &str, files: &[Checked]) -> io::Result<()> {
     };
     row(Style::new(), "file", &"bytes", &"items", "state")?;
     for file in files {
-        let (style, state) = match file.problem {
-            None => (AnsiColor::Green.on_default(), "ok"),
-            Some(_) => (AnsiColor::Red.on_default().bold(), "damaged"),
+        let (style, state) = match file.problems.len() {
+            0 => (AnsiColor::Green.on_default(), "ok"),
+            _ => (AnsiColor::Red.on_default().bold(), "damaged"),
         };
         row(style, &file.file, &grouped(file.bytes), &grouped(file.items as u64), state)?;
     }
-    let problems: Vec<&Error> = files.iter().filter_map(|file| file.problem.as_ref()).collect();
+    let problems: Vec<&Error> = files.iter().flat_map(|file| &file.problems).collect();
     for problem in &problems {
         writeln!(out, "\n{}: {}", problem.field.as_deref().unwrap_or("the folder"), problem.detail)?;
     }
     match problems.len() {
         0 => writeln!(out, "\n{bold}{path} is sound{bold:#}: {}", counted(files.len() as u64, "file")),
-        _ => writeln!(out, "\n{bold}{path} is damaged{bold:#}; keep a copy of it before anything else, then restore a backup"),
+        _ => writeln!(
+            out,
+            "\n{bold}{path} is damaged{bold:#}; keep a copy of it before anything else, then restore a backup, \
+             or save what is intact with `vecino repair`"
+        ),
     }
 }

@@ -3,6 +3,7 @@
 //! Lines of a file ([`lines`]) are read as documents ([`document`]) and written in batches ([`feed`]) to a [`target`]: a
 //! server ([`client`]) or a folder ([`local`]).
 
+pub mod backup;
 pub mod check;
 pub mod client;
 pub mod document;

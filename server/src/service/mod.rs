@@ -127,6 +127,14 @@ impl Service {
         self.store.checkpoint()
     }
 
+    /// Writes an archive of the whole state.
+    ///
+    /// # Errors
+    /// As [`Store::back_up`].
+    pub fn back_up(&self, out: &mut dyn std::io::Write) -> Result<usize> {
+        self.store.back_up(out)
+    }
+
     /// Why nothing can be written any more, if that is so.
     pub fn failure(&self) -> Option<Error> {
         self.store.failure()

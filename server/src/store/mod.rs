@@ -17,7 +17,7 @@ mod tests;
 mod writer;
 
 use std::{
-    fmt,
+    fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -43,7 +43,7 @@ use self::{
     queue::{Lead, Limits, Queue, Refused},
     writer::Writer,
 };
-use crate::{host::in_place, storage::FileStorage};
+use crate::{backup, host::in_place, storage::FileStorage};
 
 pub use order::Durability;
 
@@ -209,6 +209,15 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
     /// As [`Journal::cut`] and [`vecino_engine::checkpoint::Checkpoints::write`].
     pub fn checkpoint(&self) -> Result<Checkpointed> {
         self.shared.checkpoint()
+    }
+
+    /// Writes an archive of the whole state: see [`backup`]. Reads and writes go on, checkpoints wait.
+    ///
+    /// # Errors
+    /// As [`backup::write`].
+    pub fn back_up(&self, out: &mut dyn io::Write) -> Result<usize> {
+        let _waits = self.shared.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        backup::write(&self.shared.storage, out)
     }
 
     /// Why nothing can be written any more, if that is so.

@@ -19,7 +19,15 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(snapshot::Opened { library, .. }) = snapshot::from_bytes("snapshot", bytes) else { continue };
         let dimension = library.info().contract.dimension.unwrap_or(1) as usize;
         let include = Include { embedding: true, ..Include::default() };
-        let query = Query { embedding: vec![0.5; dimension], k: 5, filter: None, include, target_recall: None, effort: None, explain: true };
+        let query = Query {
+            embedding: vec![0.5; dimension],
+            k: 5,
+            filter: None,
+            include,
+            target_recall: None,
+            effort: None,
+            explain: true,
+        };
         let _ = library.query(&query, &Sequential);
         let written = snapshot::to_bytes(&library).expect("a library that was opened can be written");
         let again = snapshot::from_bytes("written", &written).and_then(snapshot::Opened::intact);

@@ -68,6 +68,11 @@ impl Server {
         Self { child, url: greeting["url"].as_str().unwrap().to_owned(), log, agent }
     }
 
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Ends it at once, as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

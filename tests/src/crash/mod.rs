@@ -44,6 +44,8 @@ pub struct Tally {
     pub kills: u64,
     /// Writes that were acknowledged.
     pub acknowledged: u64,
+    /// Writes that were refused for want of room.
+    pub refused: u64,
     /// Writes that were open at a kill and turned out to have happened.
     pub open_happened: u64,
     /// Those that turned out not to have happened.
@@ -56,8 +58,11 @@ pub struct Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kills, acknowledged, open_happened, open_lost, compared, slowest_start } = self;
-        writeln!(f, "{kills} kills, {acknowledged} writes acknowledged, {compared} documents compared")?;
+        let Self { kills, acknowledged, refused, open_happened, open_lost, compared, slowest_start } = self;
+        writeln!(
+            f,
+            "{kills} kills, {acknowledged} writes acknowledged, {refused} refused for want of room, {compared} documents compared"
+        )?;
         writeln!(f, "writes open at a kill: {open_happened} happened whole, {open_lost} not at all")?;
         writeln!(f, "slowest start {} ms", slowest_start.as_millis())?;
         write!(f, "0 acknowledged writes lost, 0 half done, 0 phantoms, 0 failed starts")
@@ -133,6 +138,7 @@ fn compare(server: &Server, writers: &mut [Writer], tally: &mut Tally) -> Result
         }
     }
     tally.acknowledged = writers.iter().map(|writer| writer.acknowledged).sum();
+    tally.refused = writers.iter().map(|writer| writer.refused).sum();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -64,11 +65,12 @@ pub(super) struct Writer {
     /// What one write would make of these documents; it was not answered. `None` for none any more.
     pub(super) open: BTreeMap<String, Option<Version>>,
     pub(super) acknowledged: u64,
+    pub(super) refused: u64,
 }
 
 impl Writer {
     pub(super) fn new(number: usize, rng: Rng) -> Self {
-        Self { number, rng, writes: 0, known: BTreeMap::new(), open: BTreeMap::new(), acknowledged: 0 }
+        Self { number, rng, writes: 0, known: BTreeMap::new(), open: BTreeMap::new(), acknowledged: 0, refused: 0 }
     }
 
     /// Whether a document is one of its own.
@@ -85,6 +87,12 @@ impl Writer {
                 Reply::Answer(200..=299, _) => {
                     self.acknowledged += 1;
                     self.settle(true);
+                }
+                // No room, or too much waits: it says that nothing of it has happened.
+                Reply::Answer(429 | 507, _) => {
+                    self.refused += 1;
+                    self.settle(false);
+                    std::thread::sleep(Duration::from_millis(100));
                 }
                 Reply::Answer(status, why) => return Err(format!("{method} {path} is answered with {status}: {why}")),
             }
@@ -106,6 +114,7 @@ impl Writer {
     /// The next request; it is noted as open.
     fn next(&mut self) -> (&'static str, String, Value) {
         self.writes += 1;
+        let durability = if self.rng.once_in(3) { "logged" } else { "synced" };
         let id = self.id();
         let known = self.known.get(&id).copied();
         match (self.rng.below(10), known) {
@@ -115,21 +124,21 @@ impl Writer {
                 let documents: Vec<Value> =
                     self.open.iter().filter_map(|(id, version)| Some(version.as_ref()?.document(id))).collect();
                 let body = json!({"documents": documents, "on_conflict": "replace"});
-                ("POST", format!("{LIBRARY}/documents/batch"), body)
+                ("POST", format!("{LIBRARY}/documents/batch?durability={durability}"), body)
             }
             (3 | 4, Some(version)) => {
                 self.open = BTreeMap::from([(id.clone(), Some(Version { changed: self.writes, ..version }))]);
                 let body = json!({"attributes": {"changed": self.writes}});
-                ("PATCH", format!("{LIBRARY}/documents/{id}"), body)
+                ("PATCH", format!("{LIBRARY}/documents/{id}?durability={durability}"), body)
             }
             (5, Some(_)) => {
                 self.open = BTreeMap::from([(id.clone(), None)]);
-                ("DELETE", format!("{LIBRARY}/documents/{id}"), Value::Null)
+                ("DELETE", format!("{LIBRARY}/documents/{id}?durability={durability}"), Value::Null)
             }
             _ => {
                 let version = self.version();
                 self.open = BTreeMap::from([(id.clone(), Some(version))]);
-                ("PUT", format!("{LIBRARY}/documents/{id}"), version.document(&id))
+                ("PUT", format!("{LIBRARY}/documents/{id}?durability={durability}"), version.document(&id))
             }
         }
     }

@@ -302,7 +302,7 @@ impl World<'_> {
         let storage = FileStorage::share(self.disk.clone()).map_err(|error| format!("{error:?}"))?;
         let found = journal::check(&storage).map_err(|error| format!("the folder cannot be checked: {error:?}"))?;
         let may_be = |error: &Error| torn && error.detail.contains("never acknowledged");
-        match found.into_iter().filter_map(|file| file.problem).find(|problem| !may_be(problem)) {
+        match found.into_iter().flat_map(|file| file.problems).find(|problem| !may_be(problem)) {
             Some(problem) => Err(format!("the check finds {problem:?}")),
             None => Ok(()),
         }
