@@ -124,7 +124,7 @@ impl Writer {
                 let documents: Vec<Value> =
                     self.open.iter().filter_map(|(id, version)| Some(version.as_ref()?.document(id))).collect();
                 let body = json!({"documents": documents, "on_conflict": "replace"});
-                ("POST", format!("{LIBRARY}/documents/batch?durability={durability}"), body)
+                ("POST", format!("{LIBRARY}/documents:batch?durability={durability}"), body)
             }
             (3 | 4, Some(version)) => {
                 self.open = BTreeMap::from([(id.clone(), Some(Version { changed: self.writes, ..version }))]);
