@@ -12,6 +12,8 @@
 //! | full | there is room for so many bytes |
 //! | rot | a bit flips |
 //!
+//! A sector of 512 bytes that lies inside a file changes as one, as disks promise; where a file grows, any byte may be its last.
+//!
 //! One thing no power cut does here: it never shows bytes of another file or of an older time where a file has grown; file
 //! systems that order data before lengths, and all that clear what they hand out, keep that too.
 
@@ -28,7 +30,10 @@ use vecino_engine::{
 };
 use vecino_server::storage::{Disk, DiskFile, How};
 
-use super::{inode::Inode, plant::Plant};
+use super::{
+    inode::{Inode, whole_sectors},
+    plant::Plant,
+};
 use crate::{forge, rng::Rng};
 
 /// How often things go wrong by themselves: once in so many calls, `None` for never.
@@ -452,22 +457,27 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let (mut inner, outcome) = self.disk.call();
-        let room = inner.room.unwrap_or(usize::MAX);
+        let mut cursor = self.cursor.as_ref().map(|cursor| cursor.lock().unwrap_or_else(PoisonError::into_inner));
+        let len = inner.file(self.file).cached().len();
+        let at = cursor.as_deref().copied().unwrap_or(len);
+        // What is written over needs no room.
+        let over = len.saturating_sub(at);
+        let room = inner.room.unwrap_or(usize::MAX).saturating_add(over);
         let mut count = match outcome {
             Outcome::Fine => bytes.len(),
             Outcome::Failed | Outcome::HalfThenDead => inner.rng.below(bytes.len() + 1),
             Outcome::Dead => 0,
         };
-        if count > 1 && inner.weather.short_writes.is_some_and(|times| inner.rng.once_in(times)) {
+        if count > 1 && over == 0 && inner.weather.short_writes.is_some_and(|times| inner.rng.once_in(times)) {
             count = 1 + inner.rng.below(count - 1);
         }
         count = count.min(room);
-        inner.room = inner.room.map(|room| room - count);
+        if count < bytes.len() {
+            count = whole_sectors(at, count, len);
+        }
+        inner.room = inner.room.map(|room| room - count.saturating_sub(over));
         if count > 0 {
-            let mut cursor = self.cursor.as_ref().map(|cursor| cursor.lock().unwrap_or_else(PoisonError::into_inner));
-            let file = inner.file(self.file);
-            let at = cursor.as_deref().copied().unwrap_or(file.cached().len());
-            file.write(at, &bytes[..count]);
+            inner.file(self.file).write(at, &bytes[..count]);
             cursor.iter_mut().for_each(|cursor| **cursor += count);
         }
         outcome.result()?;

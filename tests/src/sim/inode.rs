@@ -94,7 +94,10 @@ impl Inode {
                 let whole = rng.below(count);
                 let mut bytes = self.after(whole);
                 match &self.pending[whole] {
-                    Change::Write { at, bytes: written } => overwrite(&mut bytes, *at, &written[..rng.below(written.len() + 1)]),
+                    Change::Write { at, bytes: written } => {
+                        let count = whole_sectors(*at, rng.below(written.len() + 1), bytes.len());
+                        overwrite(&mut bytes, *at, &written[..count]);
+                    }
                     Change::Cut { len } => bytes.resize(*len, 0),
                 }
                 bytes
@@ -124,6 +127,12 @@ impl Inode {
         }
         bytes
     }
+}
+
+/// How many of `count` bytes at `at` are written when it stops there: a sector inside a file of `len` bytes changes as one.
+pub(super) fn whole_sectors(at: usize, count: usize, len: usize) -> usize {
+    let end = at + count;
+    if end < len { (end - end % SECTOR).saturating_sub(at) } else { count }
 }
 
 fn overwrite(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
