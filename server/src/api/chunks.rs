@@ -87,7 +87,7 @@ struct ChunkParams {
     /// Whether it tells its vector.
     #[serde(default)]
     embedding: bool,
-    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 503.
+    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 409.
     min_seq: Option<u64>,
 }
 

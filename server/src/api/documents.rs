@@ -54,7 +54,7 @@ struct ConflictParams {
     #[serde(default)]
     #[param(inline)]
     durability: Durability,
-    /// The write is done only if the library was last changed by this write: its `seq`. Else the answer is 412.
+    /// The write is done only if the library was last changed by this write: its `seq`. Else the answer is 409.
     if_seq: Option<u64>,
 }
 

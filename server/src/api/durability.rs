@@ -15,7 +15,7 @@ pub(super) struct WriteParams {
     #[serde(default)]
     #[param(inline)]
     durability: Durability,
-    /// The write is done only if the library was last changed by this write: its `seq`. Else the answer is 412.
+    /// The write is done only if the library was last changed by this write: its `seq`. Else the answer is 409.
     if_seq: Option<u64>,
 }
 

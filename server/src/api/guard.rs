@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::openapi::{OpenApi, PathItem, path::Operation};
+use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, RefOr, ResponseBuilder, path::Operation, schema::Ref};
 use vecino_engine::plan::library_not_found;
 
 use super::{
@@ -32,6 +32,9 @@ const OPEN: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
 /// Routes outside the description that need a key all the same.
 const UNDESCRIBED: [&str; 1] = ["/openapi.json"];
+
+/// Routes whose body is worked on as it comes in, however long it is.
+pub(super) const STREAMED: [&str; 1] = ["/v1/libraries/{library}/import"];
 
 /// Routes of no library that keys and tokens for certain libraries may use: they tell nothing of others.
 const SCOPED: [(Method, &str); 5] = [
@@ -162,6 +165,17 @@ pub(super) fn reads() -> bool {
     PASSED.try_with(|passed| passed.reads).unwrap_or(false)
 }
 
+/// The same work, on behalf of the request that is being answered now, also on another task.
+pub(super) fn on_behalf<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let passed = PASSED.try_with(Clone::clone).ok();
+    async move {
+        match passed {
+            Some(passed) => PASSED.scope(passed, work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// Leave to work on the request, for as long as it is held.
 pub(super) fn begin(app: &App) -> Answer<OwnedSemaphorePermit> {
     caller(app).limits.begin().ok_or_else(|| {
@@ -253,13 +267,17 @@ async fn admit(
         let detail = format!("this needs the role {needed}; the key has the role {has}");
         return Err(Problem::new("forbidden", detail).numbers(needed, has));
     }
+    // What is streamed asks for room as it comes in.
+    if route.is_some_and(|route| STREAMED.contains(&route.as_str())) {
+        return Ok((caller, None));
+    }
     let length = check_length(app, request.headers())?;
     let adds = rule.role == Role::Write && request.method() != Method::DELETE;
     Ok((caller, if adds { Some(room(app, length)?) } else { None }))
 }
 
 /// Room for what a write brings, for as long as it is worked on.
-fn room(app: &App, length: u64) -> Answer<Room> {
+pub(super) fn room(app: &App, length: u64) -> Answer<Room> {
     app.memory.room(length).map_err(|(wanted, limit)| {
         let detail = format!(
             "with this write the server would hold about {wanted} bytes of memory; it may hold {limit} (memory_limit). Delete \
@@ -339,18 +357,16 @@ fn check_length(app: &App, headers: &HeaderMap) -> Answer<u64> {
     }
 }
 
+/// The description of an answer that is a problem document.
+pub(super) fn problem(meaning: &str) -> RefOr<utoipa::openapi::Response> {
+    let schema = Ref::from_schema_name("Problem");
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    RefOr::T(ResponseBuilder::new().description(meaning).content("application/problem+json", content).build())
+}
+
 /// Says in the description what the guard does.
 pub(super) fn describe(description: &mut OpenApi, keys: bool) {
-    use utoipa::openapi::{
-        ContentBuilder, RefOr, ResponseBuilder,
-        schema::Ref,
-        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
-    };
-    let problem = |meaning: &str| {
-        let schema = Ref::from_schema_name("Problem");
-        let content = ContentBuilder::new().schema(Some(schema)).build();
-        RefOr::T(ResponseBuilder::new().description(meaning).content("application/problem+json", content).build())
-    };
+    use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
     for (path, item) in &mut description.paths.paths {
         let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in all.into_iter().flatten().filter(|_| !is_open(path)) {

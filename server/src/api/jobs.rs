@@ -26,7 +26,7 @@ use super::{
 };
 use crate::service::{
     Service, WriteOptions,
-    jobs::{JobState, JobView, MAX_RUNNING_JOBS, Running, Stop},
+    jobs::{JobError, JobState, JobView, MAX_RUNNING_JOBS, Running, Stop},
     selection::{ManyDeleted, Selection},
 };
 
@@ -90,6 +90,13 @@ async fn next_event(mut watched: watch::Receiver<JobView>) -> Option<(Event, Opt
 fn not_found(job: &str) -> Problem {
     Problem::new("job_not_found", format!("there is no job '{job}'; a thousand are remembered, until the server ends"))
         .field("job")
+}
+
+impl From<&Problem> for JobError {
+    fn from(problem: &Problem) -> Self {
+        let document = problem.document();
+        Self { code: document.code.clone(), detail: document.detail.clone(), field: document.field.clone() }
+    }
 }
 
 /// The problem when no job can be begun.

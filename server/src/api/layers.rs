@@ -10,7 +10,7 @@ use axum::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::problem::Problem;
+use super::{guard::STREAMED, problem::Problem};
 use crate::metrics::METRICS;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,6 +39,11 @@ pub(super) fn request_id() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
+/// The same work, under the id of the request that is being answered now, also on another task.
+pub(super) fn under_same_id<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(request_id(), work)
+}
+
 /// The outermost layer. A client's own request id is kept if it is one.
 pub(super) async fn around(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     let own = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
@@ -47,6 +52,8 @@ pub(super) async fn around(State(limit): State<Duration>, request: Request, next
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let begun = Instant::now();
+    let streamed = route.as_ref().is_some_and(|route| STREAMED.contains(&route.as_str()));
+    let limit = if streamed { Duration::from_secs(u64::from(u32::MAX)) } else { limit };
     let answer = async {
         timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
             let detail = format!("after {} s there is no answer; a write may still be done", limit.as_secs());

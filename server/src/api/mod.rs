@@ -3,11 +3,13 @@
 mod aliases;
 mod backup;
 mod chunks;
+mod contract;
 mod documents;
 mod durability;
 mod extract;
 mod guard;
 mod health;
+mod idempotency;
 mod index;
 mod input;
 mod jobs;
@@ -21,6 +23,7 @@ mod responses;
 mod schema;
 mod selection;
 mod system;
+mod transfer;
 mod web;
 
 use std::{
@@ -86,6 +89,7 @@ struct App {
     guard: Arc<Guard>,
     memory: Arc<Memory>,
     started_at: Timestamp,
+    answers: Arc<idempotency::Answers>,
 }
 
 #[derive(OpenApi)]
@@ -119,12 +123,16 @@ pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router>
     let guard = Arc::new(Guard::new(options.keys, options.audit, options.loopback, &description));
     let described = |keys| {
         let mut description = description.clone();
+        idempotency::describe(&mut description);
+        page::describe(&mut description);
         guard::describe(&mut description, keys);
-        Ok::<_, anyhow::Error>(Bytes::from(description.to_json()?))
+        let mut description = serde_json::to_value(description)?;
+        contract::complete(&mut description);
+        Ok::<_, anyhow::Error>(Bytes::from(serde_json::to_vec(&description)?))
     };
     let openapi = [described(false)?, described(true)?];
     let (max_body_bytes, memory, started_at) = (options.max_body_bytes, options.memory, service.now());
-    let app = App { service, openapi, max_body_bytes, guard, memory, started_at };
+    let app = App { service, openapi, max_body_bytes, guard, memory, started_at, answers: Arc::default() };
     let compress = CompressionLayer::new().compress_when(SizeAbove::new(1024).and(Compressible));
     Ok(router
         .route("/openapi.json", get(system::openapi))
@@ -133,6 +141,7 @@ pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router>
         .method_not_allowed_fallback(web::method_not_allowed)
         .layer(DefaultBodyLimit::max(options.max_body_bytes))
         .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(cors(options.origins))
         .layer(middleware::from_fn_with_state(options.timeout, layers::around))
@@ -171,6 +180,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(keys::router())
         .merge(jobs::router())
         .merge(health::router())
+        .merge(transfer::router())
 }
 
 /// Kinds of answers that get smaller.

@@ -1,11 +1,25 @@
 //! Parts of listings and their cursors.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    alphabet::URL_SAFE,
+    engine::general_purpose::{GeneralPurpose, NO_PAD},
+};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{
+    IntoParams,
+    openapi::{OpenApi, RefOr, path::Parameter},
+};
 use vecino_engine::{Code, Error, Result, model::limits::MAX_PAGE};
 
+use super::guard;
 use crate::service::Page;
+
+/// How cursors are written. Any bytes are a place in a listing.
+pub(super) const CURSORS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
+
+/// The form of a cursor.
+pub(super) const CURSOR: &str = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2,3})?$";
 
 /// Items of a listing unless more are asked for.
 const DEFAULT_PAGE: u64 = 100;
@@ -20,7 +34,7 @@ pub(super) struct PageParams {
     limit: Option<u64>,
     /// Where to go on: `next_cursor` of the part before.
     cursor: Option<String>,
-    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 503.
+    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 409.
     pub(super) min_seq: Option<u64>,
 }
 
@@ -34,7 +48,7 @@ pub(super) struct ChunkPageParams {
     limit: Option<u64>,
     /// Where to go on: `next_cursor` of the part before.
     cursor: Option<String>,
-    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 503.
+    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 409.
     pub(super) min_seq: Option<u64>,
     /// Whether the chunks tell their vectors.
     #[serde(default)]
@@ -58,13 +72,13 @@ impl ChunkPageParams {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReadParams {
-    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 503.
+    /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 409.
     pub(super) min_seq: Option<u64>,
 }
 
 /// A cursor as clients see it: letters that say nothing.
 pub(super) fn cursor(item: Option<String>) -> Option<String> {
-    item.map(|item| URL_SAFE_NO_PAD.encode(item))
+    item.map(|item| CURSORS.encode(item))
 }
 
 /// How many items are wanted.
@@ -80,11 +94,24 @@ pub(super) fn read_limit(limit: Option<u64>) -> Result<usize> {
 fn read(limit: Option<u64>, cursor: Option<&str>) -> Result<Page> {
     let limit = read_limit(limit)?;
     let after = cursor.map(|cursor| {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
-        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+        let bytes = CURSORS.decode(cursor).ok();
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).ok_or_else(|| {
             let detail = "this is not a cursor of a listing: take next_cursor as it is, or leave it out to begin anew";
             Error::new(Code::InvalidValue, detail).field("cursor")
         })
     });
     Ok(Page { limit, after: after.transpose()? })
+}
+
+/// Says in the description what comes of a `min_seq` that is not reached.
+pub(super) fn describe(description: &mut OpenApi) {
+    for item in description.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let named = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "min_seq");
+            if operation.parameters.iter().flatten().any(named) {
+                let answer = guard::problem("The write that `min_seq` names has not come in time.");
+                operation.responses.responses.insert("409".to_owned(), answer);
+            }
+        }
+    }
 }

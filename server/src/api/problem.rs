@@ -45,6 +45,10 @@ pub(super) struct Document {
     /// What came instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received: Option<Json>,
+    /// The line of an import that is at fault, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub line: Option<u64>,
     /// The id of the request, also in the header `x-request-id`.
     pub request_id: String,
     /// Goes into the header `Retry-After`.
@@ -72,9 +76,14 @@ const KINDS: &[(&str, StatusCode, &str)] = &[
     ("memory_full", StatusCode::INSUFFICIENT_STORAGE, "The server holds as much as it may."),
     ("not_ready", StatusCode::SERVICE_UNAVAILABLE, "The server does not take requests of all kinds."),
     ("timeout", StatusCode::SERVICE_UNAVAILABLE, "The request took too long."),
+    ("silent_body", StatusCode::REQUEST_TIMEOUT, "The body has stopped coming."),
+    ("cancelled", StatusCode::CONFLICT, "The work was cancelled."),
+    ("key_reused", StatusCode::CONFLICT, "The idempotency key was used for another request."),
+    ("in_progress", StatusCode::CONFLICT, "The first request with this idempotency key is not answered yet."),
     ("job_not_found", StatusCode::NOT_FOUND, "No job of this id."),
     ("too_many_jobs", StatusCode::SERVICE_UNAVAILABLE, "So many jobs run that no other can begin."),
-    ("not_yet", StatusCode::SERVICE_UNAVAILABLE, "The write that the answer must know of has not come."),
+    ("wrong_cursor", StatusCode::CONFLICT, "The cursor belongs to another listing."),
+    ("not_yet", StatusCode::CONFLICT, "The write that the answer must know of has not come."),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something failed inside the server."),
 ];
 
@@ -96,6 +105,7 @@ impl Problem {
             field: None,
             expected: None,
             received: None,
+            line: None,
             request_id: request_id(),
             retry_after: None,
         }))
@@ -111,6 +121,28 @@ impl Problem {
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
+    }
+
+    /// Names the line at fault.
+    pub(super) fn line(mut self, line: u64) -> Self {
+        self.0.line = Some(line);
+        self
+    }
+
+    /// Says more of what happened.
+    pub(super) fn explained(mut self, more: &str) -> Self {
+        self.0.detail = format!("{}; {more}", self.0.detail);
+        self
+    }
+
+    /// The kind of problem.
+    pub(super) fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The whole of it.
+    pub(super) fn document(&self) -> &Document {
+        &self.0
     }
 
     /// Puts `prefix` before the field's path.
@@ -156,8 +188,9 @@ fn status_of(error: &Error) -> StatusCode {
         Code::LibraryNotFound | Code::DocumentNotFound | Code::ChunkNotFound | Code::FieldNotFound | Code::AliasNotFound => {
             StatusCode::NOT_FOUND
         }
-        Code::FieldExists | Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => StatusCode::CONFLICT,
-        Code::Changed => StatusCode::PRECONDITION_FAILED,
+        Code::Changed | Code::FieldExists | Code::LibraryExists | Code::DocumentExists | Code::ChunkExists => {
+            StatusCode::CONFLICT
+        }
         Code::Damaged | Code::UnsupportedVersion => StatusCode::INTERNAL_SERVER_ERROR,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         Code::Locked | Code::Storage | Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,

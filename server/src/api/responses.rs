@@ -62,7 +62,7 @@ pub(super) enum Conflicts {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) enum Stale {
-    /// The library has changed since the write that `if_seq` names.
-    #[response(status = 412, content_type = "application/problem+json")]
+    /// What is to be written is there already, or the library has changed since the write that `if_seq` names.
+    #[response(status = 409, content_type = "application/problem+json")]
     Changed(Document),
 }

@@ -1,6 +1,6 @@
 //! Bodies that name several items: by their ids, or by a filter.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use vecino_engine::{
 
 use super::{
     input::{Whole, optional_object},
-    page::read_limit,
+    page::{CURSORS, read_limit},
     problem::{Answer, Problem},
 };
 use crate::{json::optional, service::selection::Selection};
@@ -142,7 +142,7 @@ impl CountInput {
 }
 
 impl ScrollInput {
-    pub(super) fn read(self) -> Result<Scroll> {
+    pub(super) fn read(self) -> Answer<Scroll> {
         Ok(Scroll {
             filter: self.filter.as_ref().map(Filter::from_json).transpose()?,
             order_by: self.order_by.map(Into::into),
@@ -153,7 +153,7 @@ impl ScrollInput {
 }
 
 impl ChunkScrollInput {
-    pub(super) fn read(self) -> Result<Scroll> {
+    pub(super) fn read(self) -> Answer<Scroll> {
         let Self { filter, order_by, limit, cursor, embedding: _ } = self;
         ScrollInput { filter, order_by, limit, cursor }.read()
     }
@@ -167,13 +167,13 @@ impl From<OrderInput> for OrderBy {
 
 /// The cursor of a position.
 pub(super) fn cursor_of(position: &Position) -> Option<String> {
-    serde_json::to_vec(position).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+    serde_json::to_vec(position).ok().map(|bytes| CURSORS.encode(bytes))
 }
 
-fn position(cursor: &str) -> Result<Position> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+fn position(cursor: &str) -> Answer<Position> {
+    let bytes = CURSORS.decode(cursor).ok();
     bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(|| {
         let detail = "this is not a cursor of scrolling: take next_cursor as it is, or leave it out to begin anew";
-        Error::new(Code::InvalidValue, detail).field("cursor")
+        Problem::new("wrong_cursor", detail).field("cursor")
     })
 }

@@ -226,6 +226,11 @@ impl Service {
         Some(view)
     }
 
+    /// Notes how a job ended.
+    pub fn end_job(&self, job: &Running, outcome: Result<Json, Stop>) {
+        job.end(outcome, &self.host);
+    }
+
     /// Every job that is remembered, the newest first.
     pub fn jobs(&self) -> Vec<JobView> {
         self.jobs.all().iter().rev().map(|job| job.view.borrow().clone()).collect()

@@ -13,6 +13,7 @@ pub mod libraries;
 pub mod query;
 pub mod selection;
 pub mod split;
+pub mod transfer;
 
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ mod security;
 mod selection;
 mod serving;
 mod tls;
+mod transfer;
 
 use std::{
     collections::BTreeMap,
