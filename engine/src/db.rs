@@ -6,6 +6,7 @@ use crate::{
     codec::Frame,
     command::Command,
     error::{Code, Error, Result},
+    filter::PostingsJob,
     journal::{Journal, Opened, Recovery},
     plan::{Plan, library_not_found},
     pool::Pool,
@@ -70,13 +71,17 @@ impl<S: Storage> Database<S> {
         Ok(Written { seq: self.state.seq(), skipped, affected })
     }
 
-    /// Does all work that waits for indexes, and returns how many pieces there were. Until then, queries compare one by one what an
+    /// Does all work that waits for indexes, and returns how many pieces there were; and makes new postings where they are worth it. Until then, queries compare one by one what an
     /// index does not know.
     pub fn settle(&mut self, pool: &dyn Pool) -> usize {
         let mut done = 0;
         while let Some(finished) = self.state.index_job().and_then(|job| job.run(pool)) {
             self.state.install(&finished);
             done += 1;
+        }
+        let postings: Vec<PostingsJob> = self.state.libraries().filter_map(|library| library.postings_job(true)).collect();
+        for job in postings {
+            self.state.install_postings(&job.run());
         }
         done
     }

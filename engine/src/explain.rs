@@ -25,6 +25,9 @@ pub struct Explain {
     pub matching: usize,
     /// `matching / chunks`, 1 for an empty library.
     pub selectivity: f64,
+    /// The selectivity as the postings tell it without looking at chunks; absent without a filter, and in small libraries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_selectivity: Option<f64>,
     /// Vectors that were compared with the query.
     pub visited: usize,
     /// Chunks that the index had not taken in yet, compared one by one.

@@ -13,6 +13,7 @@ use imbl::{OrdMap, Vector};
 
 use crate::{
     codes::Codes,
+    filter::Postings,
     indexing::Indexing,
     model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, FieldId, Fields, Id, LibraryInfo},
     record::DocumentPut,
@@ -60,6 +61,9 @@ pub struct Library {
     pub(crate) vectors: Vectors,
     pub(crate) codes: Codes,
     pub(crate) indexing: Indexing,
+    pub(crate) postings: Option<Arc<Postings>>,
+    /// Slots whose metadata the postings do not know as it is now.
+    pub(crate) unposted: Arc<SlotSet>,
     pub(crate) seq: u64,
     pub(crate) aliases: Arc<BTreeSet<Box<str>>>,
 }
@@ -81,6 +85,8 @@ impl Library {
             vectors: Vectors::new(dimension as usize),
             codes: Codes::new(dimension as usize),
             indexing: Indexing::default(),
+            postings: None,
+            unposted: Arc::default(),
             seq,
             aliases: Arc::default(),
         }
@@ -201,6 +207,7 @@ impl Library {
     pub(crate) fn change_schema(&mut self, fields: Vec<Field>, dropped: Option<FieldId>) {
         self.fields = Arc::new(fields.into_iter().collect());
         let Some(dropped) = dropped else { return };
+        (self.postings, self.unposted) = (None, Arc::default());
         let has = |attributes: &Attributes| attributes.iter().any(|(field, _)| *field == dropped);
         for place in 0..self.documents.len() {
             if self.document_at(place as u32).is_some_and(|entry| has(&entry.document.attributes))
@@ -232,6 +239,9 @@ impl Library {
         if let Some(entry) = place.and_then(|place| self.document_mut(place)) {
             entry.document.metadata = metadata;
             entry.document.attributes = attributes;
+            for slot in entry.chunks.clone() {
+                self.touch_metadata(slot);
+            }
         }
     }
 
@@ -263,6 +273,7 @@ impl Library {
             self.codes.set(slot, &chunk.embedding);
             self.texts.set(slot, chunk.text);
             self.indexing.touch(slot);
+            self.touch_metadata(slot);
             let entry = ChunkEntry { id: chunk.id, document: place, metadata: chunk.metadata, attributes: chunk.attributes };
             put_at(&mut self.chunks, slot, entry);
         }
@@ -291,6 +302,7 @@ impl Library {
             self.codes.clear(slot);
             self.indexing.touch(slot);
             Arc::make_mut(&mut self.live).remove(slot);
+            self.touch_metadata(slot);
         }
     }
 }

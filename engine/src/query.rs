@@ -7,7 +7,7 @@ use crate::{
     calibrate::{K, Point},
     error::{Code, Error, Result},
     explain::Explain,
-    filter::{Bound, Cell, Filter, Row},
+    filter::{Cell, Filter, Row},
     index::{Found, Search, Strategy, VectorIndex, flat::Flat, join_exact},
     library::{ChunkEntry, DocumentEntry, Library},
     model::{
@@ -126,7 +126,7 @@ pub struct Answer {
 impl Library {
     /// Answers a query.
     ///
-    /// Cost: one pass over the metadata of all chunks when there is a filter; then that of the index.
+    /// Cost: that of [`Library::matching`] when there is a filter; then that of the index.
     ///
     /// # Errors
     /// What is wrong with the query: `embedding`, `k` or `filter`.
@@ -149,7 +149,10 @@ impl Library {
             exhausted: hits.len() >= allowed.len(),
             metric: contract.metric.as_str().to_owned(),
             seq: self.seq,
-            explain: query.explain.then(|| self.explain(query, allowed, &looked)),
+            explain: query.explain.then(|| {
+                let estimate = bound.as_ref().and_then(|bound| self.estimated_selectivity(bound));
+                self.explain(query, allowed, estimate, &looked)
+            }),
             hits,
         })
     }
@@ -202,11 +205,6 @@ impl Library {
         Ok(Looked { found, target, point: approximate.then_some(Point { effort: effort as u32, ..point }), unlinked: rest.len() })
     }
 
-    /// The slots that a filter lets through.
-    pub fn matching(&self, filter: &Bound) -> SlotSet {
-        self.live.iter().filter(|slot| self.row(*slot).is_some_and(|row| filter.matches(&row))).collect()
-    }
-
     pub(crate) fn row(&self, slot: u32) -> Option<ChunkRow<'_>> {
         let chunk = self.chunk_at(slot)?;
         Some(ChunkRow { library: self, slot, chunk, document: self.document_at(chunk.document)? })
@@ -227,7 +225,7 @@ impl Library {
         })
     }
 
-    fn explain(&self, query: &Query, allowed: &SlotSet, looked: &Looked) -> Explain {
+    fn explain(&self, query: &Query, allowed: &SlotSet, estimated_selectivity: Option<f64>, looked: &Looked) -> Explain {
         let (chunks, matching, found) = (self.live.len(), allowed.len(), &looked.found);
         let filtered = query.filter.is_some();
         let fewer_because = (found.nearest.len() < query.k).then(|| match (chunks, filtered) {
@@ -245,6 +243,7 @@ impl Library {
             chunks,
             matching,
             selectivity: if chunks == 0 { 1.0 } else { matching as f64 / chunks as f64 },
+            estimated_selectivity,
             visited: found.visited,
             unlinked: looked.unlinked,
             fewer_because,

@@ -78,6 +78,16 @@ impl SlotSet {
         words.filter(|(_, (word, other))| *word & *other != 0).flat_map(|(at, (word, other))| bits(at, word & other))
     }
 
+    /// Takes out all slots that are not in `other`.
+    pub fn intersect(&mut self, other: &Self) {
+        self.words.truncate(other.words.len());
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
+        self.len = self.words.iter().map(|word| word.count_ones() as usize).sum();
+        self.full_below = 0;
+    }
+
     /// Adds all slots of `other`.
     pub fn union(&mut self, other: &Self) {
         if self.words.len() < other.words.len() {
@@ -224,6 +234,10 @@ mod tests {
         ) {
             let (set, other) = (a.iter().copied().collect::<SlotSet>(), b.iter().copied().collect::<SlotSet>());
             prop_assert_eq!(set.is_within(&other), a.is_subset(&b));
+            let mut common = set.clone();
+            common.intersect(&other);
+            prop_assert_eq!(common.len(), a.intersection(&b).count());
+            prop_assert_eq!(common.iter().collect::<Vec<_>>(), a.intersection(&b).copied().collect::<Vec<_>>());
             let mut both = set.clone();
             both.union(&other);
             prop_assert_eq!(both.len(), a.union(&b).count());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::{
+    filter::PostingsDone,
     indexing::{IndexDone, IndexJob, Occasion},
     library::Library,
     model::Id,
@@ -65,6 +66,13 @@ impl State {
     pub fn install(&mut self, done: &IndexDone) {
         if let Some(library) = self.libraries.get_mut(&done.library) {
             Arc::make_mut(library).install(done);
+        }
+    }
+
+    /// Puts new postings into their library.
+    pub fn install_postings(&mut self, done: &PostingsDone) {
+        if let Some(library) = self.libraries.get_mut(done.library()) {
+            Arc::make_mut(library).install_postings(done);
         }
     }
 

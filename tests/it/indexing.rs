@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use vecino_engine::{
-    command::{ChunkPatch, Command, IndexDraft, LibraryDraft, OnConflict},
+    command::{ChunkPatch, Command, DocumentPatch, IndexDraft, LibraryDraft, OnConflict},
     db::Database,
     distance::Metric,
+    filter::Filter,
     library::Library,
-    model::{IndexType, Timestamp},
+    model::{IndexType, RawAttributes, Timestamp},
     pool::Sequential,
     query::{Answer, Query},
     storage::MemoryStorage,
@@ -219,6 +221,69 @@ fn a_rebuild_gives_the_bytes_of_a_fresh_build() {
         }
         assert_eq!(one.state_bytes().unwrap(), other.state_bytes().unwrap(), "{index_type:?}");
     }
+}
+
+#[test]
+fn filters_mean_the_same_with_postings_and_without() {
+    let [mut posted, mut plain] = [(); 2].map(|()| create(IndexType::Flat, Metric::Cosine));
+    let (mut history, mut dice) = (History::new(30), Rng::new(31));
+    let filters = [
+        json!({"colour": "red"}),
+        json!({"colour": {"$ne": "red"}}),
+        json!({"number": {"$gte": 3, "$lt": 7}}),
+        json!({"number": {"$gt": 90}}),
+        json!({"marks": {"$in": [1, 5, 9]}}),
+        json!({"marks": {"$contains": 2}}),
+        json!({"colour": {"$contains": "e"}}),
+        json!({"colour": {"$prefix": "gr"}}),
+        json!({"weight": {"$exists": false}}),
+        json!({"$or": [{"weight": {"$lte": 0.5}}, {"text": {"$contains": "x"}}]}),
+        json!({"$and": [{"colour": {"$nin": ["red", "blue"]}}, {"title": {"$contains": "7"}}, {"chunk_index": {"$lt": 9}}]}),
+        json!({"$not": {"$and": [{"number": 4}, {"chunk_index": {"$gte": 2}}]}}),
+        json!({"document_id": {"$in": ["d3", "d5", "d9999"]}}),
+        json!({"tags": "even"}),
+        json!({}),
+    ];
+    let mut estimates = 0;
+    for step in 0..90 {
+        let mut command = if history.chunks.len() < 2_400 {
+            history.put(80)
+        } else if dice.once_in(5) {
+            let attributes = RawAttributes::from([("colour".to_owned(), json!("violet"))]);
+            let patch = DocumentPatch { attributes, ..DocumentPatch::default() };
+            Command::UpdateDocument { library: "l".into(), document: format!("d{}", 1 + dice.below(20)), patch }
+        } else {
+            history.next()
+        };
+        if let Command::PutDocuments { documents, .. } = &mut command {
+            for document in documents {
+                document.tags = if dice.once_in(2) { vec!["even".into(), "more".into()] } else { Vec::new() };
+                document.attributes.insert("colour".into(), json!(dice.pick(&["red", "green", "blue", "grey"])));
+                for (number, chunk) in document.chunks.iter_mut().enumerate() {
+                    chunk.attributes.insert("number".into(), json!(dice.below(10)));
+                    chunk.attributes.insert("marks".into(), json!([number % 10, dice.below(10)]));
+                    if dice.once_in(3) {
+                        chunk.attributes.insert("weight".into(), json!(dice.below(100) as f64 / 100.0));
+                        chunk.attributes.insert("colour".into(), json!("red"));
+                    }
+                }
+            }
+        }
+        posted.execute(command.clone()).unwrap();
+        plain.execute(command).unwrap();
+        if dice.once_in(6) {
+            posted.settle(&Sequential);
+        }
+        for filter in &filters {
+            let filter = Filter::from_json(filter).unwrap();
+            let bound = filter.bind(library(&plain).fields()).unwrap();
+            let slots = |database| library(database).matching(&bound).iter().collect::<Vec<_>>();
+            assert_eq!(slots(&posted), slots(&plain), "{bound:?} after {step} writes");
+            estimates += usize::from(library(&posted).estimated_selectivity(&bound).is_some());
+            assert_eq!(library(&plain).estimated_selectivity(&bound), None);
+        }
+    }
+    assert!(estimates > 300, "{estimates} filters were looked up in postings");
 }
 
 #[test]

@@ -90,6 +90,8 @@ export interface Explain {
   matching: number;
   /** `matching / chunks`. */
   selectivity: number;
+  /** The selectivity as it was estimated beforehand. */
+  estimated_selectivity?: number;
   /** Vectors that were compared with the query. */
   visited: number;
   /** Chunks that the index had not taken in yet, compared one by one. */

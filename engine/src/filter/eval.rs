@@ -54,7 +54,7 @@ impl Bound {
 
 impl Test {
     /// Whether a value that stands alone passes.
-    fn single(&self, item: Item<'_>) -> bool {
+    pub(super) fn single(&self, item: Item<'_>) -> bool {
         match (self, item) {
             (Self::Contains(part), Item::String(text)) => text.contains(part.as_ref()),
             _ => self.element(item),
@@ -62,7 +62,7 @@ impl Test {
     }
 
     /// Whether an element of a list passes.
-    fn element(&self, item: Item<'_>) -> bool {
+    pub(super) fn element(&self, item: Item<'_>) -> bool {
         match self {
             Self::Exists => true,
             Self::OneOf(scalars) => scalars.binary_search_by(|scalar| Item::from(scalar).cmp(&item)).is_ok(),

@@ -64,6 +64,7 @@ mod eval;
 mod json;
 mod operand;
 mod operator;
+mod postings;
 #[cfg(test)]
 mod tests;
 
@@ -74,3 +75,5 @@ pub use eval::{Cell, Row};
 pub use json::Filter;
 pub use operand::Order;
 pub use operator::Operator;
+pub(crate) use postings::Postings;
+pub use postings::{PostingsDone, PostingsJob};

@@ -2,7 +2,8 @@
 //!
 //! It takes the published state, runs the next [job](vecino_engine::indexing::IndexJob) that waits in it, and has the writer
 //! install what came of it, which takes microseconds. Its threads give way to those that answer requests. When a library has come to
-//! rest with a tail that its index does not know, it writes a record that makes the index take the tail in.
+//! rest with a tail that its index does not know, it writes a record that makes the index take the tail in. The same thread makes the
+//! postings of filters anew.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +21,9 @@ use rayon::{
     ThreadPool, ThreadPoolBuilder,
     iter::{IntoParallelIterator, ParallelIterator},
 };
-use vecino_engine::{Code, Error, Result, command::Command, model::Id, pool::Pool, state::State, storage::Storage};
+use vecino_engine::{
+    Code, Error, Result, command::Command, library::Library, model::Id, pool::Pool, state::State, storage::Storage,
+};
 
 use super::{Durability, Shared, interrupted};
 
@@ -103,12 +106,14 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         let mut tails = BTreeMap::new();
         while let Some(news) = self.indexer.wait() {
             // A panic ends one attempt: the old index goes on serving.
-            let done = catch_unwind(AssertUnwindSafe(|| self.take_in()));
+            let done = catch_unwind(AssertUnwindSafe(|| self.take_in().and_then(|()| self.post(|_| false))));
             if let Err(error) = done.unwrap_or_else(|_| Err(interrupted())) {
                 tracing::error!(%error, "an index cannot be brought up to date");
             }
             let before = if news { BTreeMap::new() } else { std::mem::take(&mut tails) };
             tails = self.tails();
+            let resting = |library: &Id| tails.get(library).is_some_and(|seq| before.get(library) == Some(seq));
+            let _ = catch_unwind(AssertUnwindSafe(|| self.post(resting)));
             tails.retain(|library, seq| before.get(library) != Some(seq) || !self.cut(library));
             self.indexer.inner().tails = !tails.is_empty();
         }
@@ -123,6 +128,17 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
             let Some(done) = job.run(&self.indexer.pool) else { break };
             self.amend(|state| state.install(&done))?;
             tracing::debug!(%library, slots, took_ms = begun.elapsed().as_millis() as u64, "the index is up to date");
+        }
+        Ok(())
+    }
+
+    /// Makes new postings where they are worth it.
+    fn post(&self, at_rest: impl Fn(&Id) -> bool) -> Result<()> {
+        for library in self.state().libraries() {
+            if let Some(job) = library.postings_job(at_rest(&library.info().id)).filter(|_| !self.indexer.pool.stopped()) {
+                let done = job.run();
+                self.amend(|state| state.install_postings(&done))?;
+            }
         }
         Ok(())
     }
@@ -147,10 +163,11 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         Ok(state)
     }
 
-    /// The libraries with a tail that is worth a record, and their sequences.
+    /// The libraries with a tail that is worth a record or new postings, and their sequences.
     fn tails(&self) -> BTreeMap<Id, u64> {
         let state = self.state();
-        let tails = state.libraries().filter(|library| library.index_state().changed >= TAIL);
+        let has_tail = |library: &&Library| library.index_state().changed >= TAIL || library.postings_job(true).is_some();
+        let tails = state.libraries().filter(has_tail);
         tails.map(|library| (library.info().id.clone(), library.seq())).collect()
     }
 
