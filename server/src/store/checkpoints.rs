@@ -34,7 +34,7 @@ struct Inner {
     log: u64,
     /// Bytes of log below which there is nothing to decide.
     look_at: u64,
-    /// Bytes of log at which writers wait, while a checkpoint is written.
+    /// Bytes of log at which writers wait, while a checkpoint is due or written.
     wait_at: Option<u64>,
     wanted: bool,
     closed: bool,
@@ -59,6 +59,7 @@ impl Schedule {
         let long = log > self.after.max(live / 2);
         if log > slack && (wasted || long) {
             inner.wanted = true;
+            inner.wait_at = Some(limit(live, snapshots));
             self.changed.notify_all();
         } else {
             inner.look_at = log + slack / 4;
@@ -79,20 +80,23 @@ impl Schedule {
         let mut inner = self.inner();
         inner.wanted = false;
         let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
-        inner.wait_at = Some((7 * live / 4).saturating_sub(snapshots).max(SLACK));
+        inner.wait_at = Some(limit(live, snapshots));
         inner.known.clone()
     }
 
-    /// Ends it, with what is known now, or after a failure, when the log has `log` bytes.
-    pub(super) fn end(&self, known: Option<Checkpoints>, log: u64) {
+    /// Ends it, with what is known now, when the log has `log` bytes.
+    pub(super) fn end(&self, known: Checkpoints, log: u64) {
         let mut inner = self.inner();
-        inner.wait_at = None;
-        inner.log = log;
-        // After a failure, not every write shall try again.
-        inner.look_at = if known.is_some() { 0 } else { log + log / 4 + SLACK };
-        if let Some(known) = known {
-            inner.known = known;
-        }
+        (inner.known, inner.log, inner.look_at, inner.wait_at) = (known, log, 0, None);
+        self.changed.notify_all();
+    }
+
+    /// Ends one that failed, however far it came.
+    pub(super) fn fail(&self) {
+        let mut inner = self.inner();
+        // Not every write shall try again.
+        inner.look_at = inner.log + inner.log / 4 + SLACK;
+        (inner.wanted, inner.wait_at) = (false, None);
         self.changed.notify_all();
     }
 
@@ -120,4 +124,9 @@ impl Schedule {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Bytes of log at which writers wait for a checkpoint.
+fn limit(live: u64, snapshots: u64) -> u64 {
+    (7 * live / 4).saturating_sub(snapshots).max(SLACK)
 }

@@ -19,7 +19,7 @@ mod writer;
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -86,6 +86,8 @@ struct Shared<S> {
     checkpointing: Mutex<()>,
     indexer: Indexer,
     storage: Arc<S>,
+    /// Why nothing can be written any more.
+    failed: OnceLock<Error>,
 }
 
 impl<S: Storage + Send + Sync> fmt::Debug for Store<S> {
@@ -110,6 +112,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
             checkpointing: Mutex::new(()),
             indexer: Indexer::new()?,
             storage,
+            failed: OnceLock::new(),
         });
         let store = Self { shared, threads: Mutex::default() };
         store.start("vecino-write", Shared::write_groups)?;
@@ -220,12 +223,9 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         backup::write(&self.shared.storage, out)
     }
 
-    /// Why nothing can be written any more, if that is so.
+    /// Why nothing can be written until a restart, if that is so. Waits for nothing.
     pub fn failure(&self) -> Option<Error> {
-        match self.shared.writer() {
-            Ok(writer) => writer.journal.as_ref().map_or_else(|| Some(closed()), |journal| journal.failure().cloned()),
-            Err(error) => Some(error),
-        }
+        self.shared.failed.get().cloned()
     }
 
     /// Writes what waits and closes the log in order; later writes are refused.
@@ -264,7 +264,14 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
 
     fn writer(&self) -> Result<MutexGuard<'_, Writer<Arc<S>>>> {
         // A thread panicked with the lock: what it left behind is not to be trusted, the files are.
-        self.writer.lock().map_err(|_| interrupted())
+        self.writer.lock().map_err(|_| self.failed.get_or_init(interrupted).clone())
+    }
+
+    /// Keeps why nothing can be written any more, where those find it who must not wait for the writer.
+    fn note_failure(&self, writer: &Writer<Arc<S>>) {
+        if let Some(error) = writer.journal.as_ref().and_then(Journal::failure) {
+            self.failed.get_or_init(|| error.clone());
+        }
     }
 
     fn submit<T: Send + 'static>(
@@ -323,6 +330,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         self.schedule.hold();
         let mut writer = self.writer()?;
         let done = writer.write(group, &|| self.state());
+        self.note_failure(&writer);
         lead.again_at(writer.due());
         let log = writer.journal.as_ref().map_or(0, Journal::log_bytes);
         if let Some(state) = &done.state {
@@ -339,8 +347,10 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
     /// The thread that makes checkpoints when they are due.
     fn write_checkpoints(&self) {
         while self.schedule.wait() {
-            // What comes of it stands in the log.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.checkpoint()));
+            // What else comes of it stands in the log.
+            if catch_unwind(AssertUnwindSafe(|| self.checkpoint())).is_err() {
+                self.schedule.fail();
+            }
         }
     }
 
@@ -350,7 +360,10 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         let took_ms = begun.elapsed().as_millis() as u64;
         match &made {
             Ok(done) => tracing::info!(seq = done.seq, written = done.written, took_ms, "snapshots are written"),
-            Err(error) => tracing::error!(%error, took_ms, "snapshots cannot be written"),
+            Err(error) => {
+                self.schedule.fail();
+                tracing::error!(%error, took_ms, "snapshots cannot be written");
+            }
         }
         made
     }
@@ -362,23 +375,21 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
             || {
                 let mut writer = self.writer()?;
                 cut = writer.journal.as_mut().ok_or_else(closed)?.cut();
+                self.note_failure(&writer);
                 // Between two groups, the published state is the one after the last record.
                 Ok(self.state())
             },
             None,
         )?;
+        let cut = cut?;
         let mut known = self.schedule.begin(&state);
-        let done = cut.and_then(|cut| Ok((cut, known.write(&*self.storage, &state)?)));
-        let mut writer = self.writer()?;
-        let log = writer.journal.as_mut().map_or(0, |journal| {
-            if let Ok((cut, _)) = &done {
-                journal.forget(cut);
-            }
+        let done = known.write(&*self.storage, &state)?;
+        let log = self.writer()?.journal.as_mut().map_or(0, |journal| {
+            journal.forget(&cut);
             journal.log_bytes()
         });
-        drop(writer);
-        self.schedule.end(done.is_ok().then_some(known), log);
-        done.map(|(_, done)| done)
+        self.schedule.end(known, log);
+        Ok(done)
     }
 }
 
