@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
@@ -24,6 +25,7 @@ use crate::{
     clock,
     index::{Index, IndexName},
     matrix,
+    rpc::meta,
 };
 
 /// Measures an index: one JSON line for each effort.
@@ -53,6 +55,12 @@ pub(crate) struct Ann {
     /// Numbers of the vectors that may be in an answer, .npy or .ivecs; all when absent.
     #[arg(long)]
     allowed: Option<PathBuf>,
+    /// Only vectors that match may be in an answer: FIELD=VALUE, of the metadata, or a share drawn at random, such as 10%.
+    #[arg(long, value_name = "FIELD=VALUE|PERCENT", conflicts_with = "allowed")]
+    filter: Option<String>,
+    /// The vectors' metadata, JSON lines in their order (.gz allowed).
+    #[arg(long)]
+    metadata: Option<PathBuf>,
     /// Rounds of taking out half of the vectors, drawn at random, and putting them back, between build and search.
     #[arg(long, default_value_t = 0)]
     churn: usize,
@@ -135,9 +143,13 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     if let Some(path) = &args.allowed {
         bench.all = matrix::row_numbers(path)?.into_iter().flatten().collect();
     }
+    if let Some(filter) = &args.filter {
+        bench.all = filtered(filter, args.metadata.as_deref(), everything.len())?;
+    }
     bench.truth = match &args.truth {
-        Some(path) => matrix::row_numbers(path)?,
-        None => bench.queries.iter().map(|query| bench.slots(&Flat, query, 100, 0)).collect(),
+        // What is nearest of all is not what is nearest of some.
+        Some(path) if bench.all.len() == everything.len() => matrix::row_numbers(path)?,
+        _ => bench.queries.iter().map(|query| bench.slots(&Flat, query, 100, 0)).collect(),
     };
     let (wall, cpu) = (Instant::now(), clock::process_seconds());
     let params = args.params.iter().map(|param| named(param)).collect::<Result<Vec<_>>>()?;
@@ -154,6 +166,7 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     bench.with_codes = args.index.with_codes();
     let codes = if args.index.holds_codes() { bench.codes.memory() } else { 0 };
     let memory = (made.get().memory() + codes) as f64 / bench.vectors.rows().max(1) as f64;
+    let stored = bench.stored(args.index, &made)?;
     let command: Vec<String> = std::env::args().collect();
     for &effort in &args.effort {
         let mut line = bench.measure(made.get(), effort, args.k, args.repeat);
@@ -166,6 +179,10 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
         line["churn"] = json!(args.churn);
         line["threads"] = json!(args.threads);
         line["bytes_per_vector"] = json!(memory);
+        line["disk_bytes_per_vector"] = json!(stored.0);
+        line["open_s"] = json!(stored.1);
+        line["filter"] = json!(args.filter);
+        line["allowed"] = json!(bench.all.len());
         line["cpu"] = json!(cpu_model());
         line["kernels"] = json!(distance::kernel_name());
         line["command"] = json!(command.join(" "));
@@ -177,6 +194,26 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
 impl Bench {
     fn rows(&self) -> Rows<'_> {
         Rows { vectors: &self.vectors, codes: Some(&self.codes) }
+    }
+
+    /// Bytes a vector of what a file holds, and the seconds it takes to read the file and to open the index in it.
+    fn stored(&self, name: IndexName, index: &Index) -> Result<(f64, f64)> {
+        let codes = if name.holds_codes() { self.codes.to_bytes() } else { Vec::new() };
+        let mut file = tempfile::NamedTempFile::new()?;
+        for page in 0..self.vectors.pages() {
+            file.write_all(bytemuck::cast_slice(self.vectors.page(page)))?;
+        }
+        file.write_all(&codes)?;
+        file.write_all(&index.to_bytes())?;
+        let (rows, dimension) = (self.vectors.rows(), self.vectors.dimension());
+        let begun = Instant::now();
+        let blob = Blob::new(AlignedBytes::from(&fs::read(file.path())?[..]));
+        let vectors = Vectors::mapped(dimension, rows, &blob, 0).context("the file is short")?;
+        let (read_codes, read_index) = blob.bytes()[rows * dimension * 4..].split_at(codes.len());
+        let opened = if name.holds_codes() { Codes::from_bytes(dimension, rows, read_codes) } else { None };
+        ensure!(opened.is_some() == name.holds_codes(), "the codes do not open");
+        Index::from_bytes(name, self.metric, &vectors, read_index)?;
+        Ok((blob.bytes().len() as f64 / rows.max(1) as f64, begun.elapsed().as_secs_f64()))
     }
 
     fn slots(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize) -> Vec<u32> {
@@ -240,6 +277,19 @@ impl Bench {
     }
 }
 
+/// The slots that a filter allows.
+fn filtered(filter: &str, metadata: Option<&Path>, rows: usize) -> Result<SlotSet> {
+    if let Some(percent) = filter.strip_suffix('%') {
+        let percent: f64 = percent.parse().with_context(|| format!("{filter} is no share"))?;
+        let below = percent / 100.0 * u64::MAX as f64;
+        return Ok((0..rows as u32).filter(|slot| (hash(u64::from(*slot)) as f64) < below).collect());
+    }
+    let (field, value) =
+        filter.split_once('=').with_context(|| format!("{filter} is neither FIELD=VALUE nor a share such as 10%"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| json!(value));
+    meta::matching(metadata.context("--filter FIELD=VALUE needs --metadata")?, rows, field, &value)
+}
+
 /// NAME=VALUE in its parts.
 fn named(param: &str) -> Result<(String, usize)> {
     let (name, value) = param.split_once('=').with_context(|| format!("{param} is not NAME=VALUE"))?;
@@ -255,8 +305,12 @@ pub(crate) fn vectors_of(rows: &[Vec<f32>], dimension: usize) -> Result<Vectors>
 
 /// A coin for each slot and round.
 fn drawn(slot: u64, round: u64) -> bool {
-    let mixed = (slot ^ (round << 32)).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 63 == 1
+    hash(slot ^ (round << 32)) >> 63 == 1
+}
+
+fn hash(number: u64) -> u64 {
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 pub(crate) fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {
@@ -271,7 +325,7 @@ pub(crate) fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<
     Ok(rows)
 }
 
-fn cpu_model() -> String {
+pub(crate) fn cpu_model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("model name")).unwrap_or_default();
     line.split_once(": ").map_or("unknown", |(_, name)| name).to_owned()

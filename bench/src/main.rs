@@ -1,7 +1,9 @@
 //! Measures Vecino. Each command prints lines of JSON, with the command that made them.
 
 mod ann;
+mod bandwidth;
 mod clock;
+mod growth;
 mod http;
 mod index;
 mod ingest;
@@ -10,6 +12,7 @@ mod matrix;
 mod npy;
 mod retrieval;
 mod rpc;
+mod synthetic;
 mod xvecs;
 
 use std::process::ExitCode;
@@ -28,6 +31,12 @@ struct Cli {
 enum Command {
     /// How fast an index is at which recall: one line for each effort.
     Ann(ann::Ann),
+    /// How fast one core reads memory, and how near to that exact scans come.
+    Bandwidth(bandwidth::Bandwidth),
+    /// How time and memory of each index grow with the number of vectors.
+    Growth(growth::Growth),
+    /// 100,000 vectors of 768 dimensions, beside the figures that this project set out from.
+    Headline(growth::Headline),
     /// How fast writes become durable, and what readers notice of it.
     Ingest(ingest::IngestArgs),
     /// A whole library, filled through its log: what it costs, and whether it keeps the recall that is asked for.
@@ -43,6 +52,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ann(args) => ann::run(&args),
+        Command::Bandwidth(args) => bandwidth::run(&args),
+        Command::Growth(args) => growth::growth(&args),
+        Command::Headline(args) => growth::headline(&args),
         Command::Ingest(args) => ingest::run(&args),
         Command::Http(args) => http::run(&args),
         Command::Library(args) => library::run(&args),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use vecino_engine::slots::SlotSet;
 
 /// The rows whose `field` equals `value`. Numbers are equal when their values are, whatever their spelling.
-pub(super) fn matching(path: &Path, rows: usize, field: &str, value: &Value) -> Result<SlotSet> {
+pub(crate) fn matching(path: &Path, rows: usize, field: &str, value: &Value) -> Result<SlotSet> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file: Box<dyn Read> = match path.extension() {
         Some(ending) if ending == "gz" => Box::new(MultiGzDecoder::new(file)),

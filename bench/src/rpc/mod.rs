@@ -16,7 +16,7 @@
 //! allows are not in them. `search_cpu_s` adds up the processor time of the searching threads. `save` writes rows, codes
 //! and index to one file. `meta` is a file of JSON lines in the order of the rows, and may be compressed (`.gz`).
 
-mod meta;
+pub(crate) mod meta;
 mod stored;
 
 use std::{

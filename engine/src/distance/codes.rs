@@ -168,6 +168,21 @@ impl Estimator {
         (((estimate - error) as f32).next_down(), ((estimate + error) as f32).next_up())
     }
 
+    /// A test that the rows pass whose key can be `limit` or less, and few others. For rows of which neither norm nor residual is
+    /// more than in `most`.
+    pub fn screen(&self, most: &Fit, limit: f32) -> Screen {
+        let (low, high) = self.interval(&Fit { scale: 0.0, ..*most }, 0);
+        let reach = self.norm + self.residual + f64::from(most.norm) + f64::from(most.residual);
+        // Half of the interval is more than the error of any of the rows; the rest covers the roundings of the test.
+        let error = (f64::from(high) - f64::from(low)) / 2.0 + reach * reach / f64::from(1 << 20);
+        let (squares, own, times) = match self.metric {
+            Metric::Cosine | Metric::Dot => (0.0, 0.0, 1.0),
+            Metric::Euclidean => (1.0, self.norm * self.norm, 2.0),
+        };
+        let ceiling = ((f64::from(limit) - own + error) as f32).next_up();
+        Screen { squares, factor: times * self.scale as f32, ceiling }
+    }
+
     #[inline]
     fn estimate(&self, row: &Fit, dot_i8: i32) -> f64 {
         let product = self.scale * f64::from(row.scale) * f64::from(dot_i8);
@@ -176,6 +191,24 @@ impl Estimator {
             Metric::Cosine | Metric::Dot => 0.0 - product,
             Metric::Euclidean => (self.norm * self.norm + norm * norm - 2.0 * product).max(0.0),
         }
+    }
+}
+
+/// See [`Estimator::screen`]: a few operations on 32-bit floats a row, where an interval takes some twenty on longer ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    squares: f32,
+    factor: f32,
+    ceiling: f32,
+}
+
+impl Screen {
+    /// Whether the key of a row may be within the limit.
+    #[inline(always)]
+    pub fn passes(&self, scale: f32, norm: f32, dot_i8: i32) -> bool {
+        let least = self.squares * (norm * norm) - self.factor * (scale * dot_i8 as f32);
+        // What is not a number passes: its interval is everything.
+        least <= self.ceiling || least.is_nan() || self.ceiling.is_nan()
     }
 }
 
@@ -237,6 +270,13 @@ mod tests {
                 prop_assert!(least <= key && key <= greatest, "{metric:?}: {least} <= {key} <= {greatest}");
                 let estimate = estimator.key(&x_fit, product);
                 prop_assert!(least <= estimate && estimate <= greatest);
+                // A row passes every limit that its key can be within, also among rows that are longer and fit worse.
+                for (longer, worse) in [(1.0, 1.0), (3.0, 1.5)] {
+                    let most = Fit { norm: x_fit.norm * longer, residual: x_fit.residual * worse, ..x_fit };
+                    for limit in [least, key, greatest, f32::INFINITY] {
+                        prop_assert!(estimator.screen(&most, limit).passes(x_fit.scale, x_fit.norm, product), "{metric:?} {limit}");
+                    }
+                }
             }
         }
 

@@ -8,8 +8,7 @@
 
 use super::{Found, Rows, Search, Strategy, VectorIndex, scan};
 use crate::{
-    codes::Codes,
-    distance::keys,
+    distance::{keys, prefetch},
     pool::{self, Pool},
     top_k::TopK,
     vectors::PAGE_ROWS,
@@ -17,6 +16,9 @@ use crate::{
 
 /// Pages that one job scans: 16,384 rows.
 const PAGES_PER_JOB: usize = 256;
+
+/// How many floats of the next page are fetched ahead.
+const PAGE_AHEAD: usize = 2 << 10;
 
 /// The flat index. It holds nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,15 +38,15 @@ impl VectorIndex for Flat {
     }
 
     fn search(&self, search: &Search<'_>) -> Found {
+        if let Some(codes) = search.codes {
+            return scan::all(search, codes);
+        }
         let pages = search.vectors.pages();
         let jobs = pages.div_ceil(PAGES_PER_JOB);
         let parts = pool::map(search.pool, jobs, |job| {
             let first = job * PAGES_PER_JOB;
             let pages = first..(first + PAGES_PER_JOB).min(pages);
-            match search.codes {
-                Some(codes) => by_codes(search, codes, pages),
-                None => by_floats(search, pages),
-            }
+            by_floats(search, pages)
         });
         let mut top = TopK::new(search.k, search.allowed.len());
         let mut visited = 0;
@@ -54,12 +56,6 @@ impl VectorIndex for Flat {
         }
         Found { nearest: top.into_sorted_vec(), visited, strategy: Strategy::ExactScan }
     }
-}
-
-fn by_codes(search: &Search<'_>, codes: &Codes, pages: std::ops::Range<usize>) -> (TopK, usize) {
-    let slots = (pages.start * PAGE_ROWS) as u32..(pages.end * PAGE_ROWS) as u32;
-    let slots: Vec<u32> = search.allowed.iter_within(slots).collect();
-    (scan::nearest(search, codes, &slots), slots.len())
 }
 
 fn by_floats(search: &Search<'_>, pages: std::ops::Range<usize>) -> (TopK, usize) {
@@ -75,6 +71,8 @@ fn by_floats(search: &Search<'_>, pages: std::ops::Range<usize>) -> (TopK, usize
         if allowed * 4 >= slots.len() * 3 {
             // Comparing a few rows in vain costs less than picking the others one by one.
             keys(search.metric, search.query, rows, dimension, &mut found);
+            let next = search.vectors.page(page + 1);
+            prefetch(&next[..next.len().min(PAGE_AHEAD)]);
             for (slot, key) in slots.zip(&found) {
                 if search.allowed.contains(slot) {
                     top.push(*key, slot);

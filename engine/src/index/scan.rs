@@ -3,9 +3,15 @@
 //! The codes say for each row between which bounds its key lies; float rows are read only where these leave a doubt. The
 //! answer is the one that float rows alone would give, at a quarter of the memory read.
 
+use std::ops::Range;
+
 use crate::{
-    codes::{Coded, Codes},
-    distance::{codes::Estimator, dot_i8, prefetch},
+    codes::{Coded, Codes, PAGE_ROWS},
+    distance::{
+        codes::{Estimator, Fit},
+        dot_i8, dot_i8_many, prefetch,
+    },
+    pool,
     top_k::TopK,
 };
 
@@ -14,33 +20,132 @@ use super::{Found, Search, Strategy};
 /// How many rows ahead codes are fetched.
 const AHEAD: usize = 8;
 
-/// The `k` nearest of the allowed slots, exactly.
+/// How many bytes of the next page are fetched ahead.
+const PAGE_AHEAD: usize = 4 << 10;
+
+/// Pages that one job scans: 16,384 rows.
+const PAGES_PER_JOB: usize = 128;
+
+/// The `k` nearest of the allowed slots, exactly, on the threads of the pool.
 pub(super) fn all(search: &Search<'_>, codes: &Codes) -> Found {
-    let slots: Vec<u32> = search.allowed.iter().collect();
-    Found { nearest: nearest(search, codes, &slots).into_sorted_vec(), visited: slots.len(), strategy: Strategy::ExactScan }
+    let query = Query::new(search);
+    let pages = codes.rows().div_ceil(PAGE_ROWS);
+    let parts = pool::map(search.pool, pages.div_ceil(PAGES_PER_JOB), |job| {
+        let first = job * PAGES_PER_JOB;
+        let mut bounds = Bounds::new(search.k);
+        (first..(first + PAGES_PER_JOB).min(pages)).for_each(|page| bounds.page(&query, search, codes, page));
+        bounds
+    });
+    let mut bounds = Bounds::new(search.k);
+    parts.into_iter().for_each(|part| bounds.merge(part));
+    // Rows that have no code.
+    let rows = (pages * PAGE_ROWS) as u32;
+    for slot in search.allowed.iter_within(rows..u32::MAX) {
+        bounds.push(f32::NEG_INFINITY, f32::INFINITY, slot);
+    }
+    Found { nearest: bounds.nearest(search).into_sorted_vec(), visited: search.allowed.len(), strategy: Strategy::ExactScan }
 }
 
 /// The `k` nearest of `slots`, exactly.
 pub(in crate::index) fn nearest(search: &Search<'_>, codes: &Codes, slots: &[u32]) -> TopK {
-    let mut query = Coded::default();
-    query.set(search.query);
-    let estimator = Estimator::new(search.metric, search.query.len(), query.fit());
+    let query = Query::new(search);
     let view = codes.view(search.metric);
-    let mut least = Vec::with_capacity(slots.len());
-    let mut greatest = TopK::new(search.k, slots.len());
+    let mut bounds = Bounds::new(search.k);
     let mut ahead = slots.iter().skip(AHEAD);
     for &slot in slots {
         if let Some(later) = ahead.next() {
             view.prefetch(*later);
         }
-        let (low, high) = estimator.interval(&codes.fit(slot), dot_i8(query.code(), view.code(slot)));
-        least.push(low);
-        greatest.push(high, slot);
+        let (low, high) = query.estimator.interval(&view.fit(slot), dot_i8(query.coded.code(), view.code(slot)));
+        bounds.push(low, high, slot);
     }
-    // k rows are at most this far: what is surely farther is not among the k nearest.
-    let limit = greatest.threshold();
-    let doubtful: Vec<u32> = least.iter().zip(slots).filter(|(low, _)| **low <= limit).map(|(_, slot)| *slot).collect();
-    measured(search, &doubtful)
+    bounds.nearest(search)
+}
+
+struct Query {
+    coded: Coded,
+    estimator: Estimator,
+}
+
+impl Query {
+    fn new(search: &Search<'_>) -> Self {
+        let mut coded = Coded::default();
+        coded.set(search.query);
+        let estimator = Estimator::new(search.metric, search.query.len(), coded.fit());
+        Self { coded, estimator }
+    }
+}
+
+/// What the codes of some rows say.
+struct Bounds {
+    /// `k` rows are at most so far.
+    greatest: TopK,
+    /// Rows that may be among the nearest, with the least that their key can be.
+    least: Vec<(f32, u32)>,
+    products: Vec<i32>,
+}
+
+impl Bounds {
+    fn new(k: usize) -> Self {
+        Self { greatest: TopK::new(k, 1_024), least: Vec::new(), products: Vec::new() }
+    }
+
+    #[inline]
+    fn push(&mut self, low: f32, high: f32, slot: u32) {
+        if low <= self.greatest.threshold() {
+            self.least.push((low, slot));
+            self.greatest.push(high, slot);
+        }
+    }
+
+    /// The allowed rows of a page: all codes in one go where most are allowed.
+    fn page(&mut self, query: &Query, search: &Search<'_>, codes: &Codes, page: usize) {
+        let first = (page * PAGE_ROWS) as u32;
+        let slots: Range<u32> = first..first + PAGE_ROWS as u32;
+        let allowed = search.allowed.count_within(slots.clone());
+        let view = codes.page(page);
+        let rows = view.scales.len();
+        let fit = |row: usize| Fit { scale: view.scales[row], norm: view.norms[row], residual: view.residuals[row] };
+        let code = query.coded.code();
+        if allowed * 4 < rows * 3 || rows < PAGE_ROWS {
+            for slot in search.allowed.iter_within(slots) {
+                let row = (slot - first) as usize;
+                let (low, high) = match view.codes.get(row * code.len()..(row + 1) * code.len()) {
+                    Some(other) if row < rows => query.estimator.interval(&fit(row), dot_i8(code, other)),
+                    // A row that has no code.
+                    _ => (f32::NEG_INFINITY, f32::INFINITY),
+                };
+                self.push(low, high, slot);
+            }
+            return;
+        }
+        dot_i8_many(code, view.codes, code.len(), &mut self.products);
+        let next = codes.page(page + 1).codes;
+        prefetch(&next[..next.len().min(PAGE_AHEAD)]);
+        let largest = |column: &[f32]| column.iter().fold(0.0_f32, |most, x| if *x > most { *x } else { most });
+        let most = Fit { scale: 0.0, norm: largest(view.norms), residual: largest(view.residuals) };
+        let screen = query.estimator.screen(&most, self.greatest.threshold());
+        let products = std::mem::take(&mut self.products);
+        for (row, (slot, product)) in slots.zip(&products).enumerate() {
+            if screen.passes(view.scales[row], view.norms[row], *product) && search.allowed.contains(slot) {
+                let (low, high) = query.estimator.interval(&fit(row), *product);
+                self.push(low, high, slot);
+            }
+        }
+        self.products = products;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.greatest.merge(other.greatest);
+        self.least.extend(other.least);
+    }
+
+    /// The nearest by their float rows. What is surely farther than `k` others is not read.
+    fn nearest(self, search: &Search<'_>) -> TopK {
+        let limit = self.greatest.threshold();
+        let doubtful: Vec<u32> = self.least.iter().filter(|(low, _)| *low <= limit).map(|(_, slot)| *slot).collect();
+        measured(search, &doubtful)
+    }
 }
 
 /// The `k` nearest of `slots` by their float rows.
