@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use vecino_engine::{
-    command::{ChunkDraft, ChunkPatch, Command, DocumentDraft, DocumentPatch, LibraryDraft, OnConflict},
+    command::{ChunkDraft, ChunkPatch, Command, DocumentDraft, DocumentPatch, IndexDraft, LibraryDraft, OnConflict},
     distance::Metric,
-    model::{FieldType, RawAttributes, Timestamp},
+    model::{FieldType, IndexType, RawAttributes, Timestamp},
 };
 
 use crate::{chunk, document, oracle::Oracle, rng::Rng};
@@ -33,7 +33,14 @@ impl Commands {
             return self.create(library);
         }
         match self.rng.below(40) {
-            0 => self.create(library),
+            0 if self.rng.once_in(2) || oracle.libraries.get(&library).is_none_or(|known| known.dimension.is_none()) => {
+                self.create(library)
+            }
+            0 => {
+                let index = IndexDraft { index_type: Some(*self.rng.pick(&IndexType::ALL)), ..IndexDraft::default() };
+                Command::ChooseIndex { library, index, rebuild: self.rng.once_in(3) }
+            }
+            39 => Command::CutIndex { library },
             1 => Command::DeleteLibrary { library },
             2 | 3 => Command::UpdateLibrary {
                 library,

@@ -12,7 +12,7 @@
 //! | full | there is room for so many bytes |
 //! | rot | a bit flips |
 //!
-//! A sector of 512 bytes that lies inside a file changes as one, as disks promise; where a file grows, any byte may be its last.
+//! A sector of 512 bytes changes as one, as disks promise, and a write that a crash stops half way ends at a sector.
 //!
 //! One thing no power cut does here: it never shows bytes of another file or of an older time where a file has grown; file
 //! systems that order data before lengths, and all that clear what they hand out, keep that too.
@@ -465,16 +465,14 @@ impl DiskFile for SimFile {
         let room = inner.room.unwrap_or(usize::MAX).saturating_add(over);
         let mut count = match outcome {
             Outcome::Fine => bytes.len(),
-            Outcome::Failed | Outcome::HalfThenDead => inner.rng.below(bytes.len() + 1),
+            Outcome::Failed if over == 0 => inner.rng.below(bytes.len() + 1),
+            Outcome::Failed | Outcome::HalfThenDead => whole_sectors(at, inner.rng.below(bytes.len() + 1), bytes.len()),
             Outcome::Dead => 0,
         };
         if count > 1 && over == 0 && inner.weather.short_writes.is_some_and(|times| inner.rng.once_in(times)) {
             count = 1 + inner.rng.below(count - 1);
         }
         count = count.min(room);
-        if count < bytes.len() {
-            count = whole_sectors(at, count, len);
-        }
         inner.room = inner.room.map(|room| room - count.saturating_sub(over));
         if count > 0 {
             inner.file(self.file).write(at, &bytes[..count]);

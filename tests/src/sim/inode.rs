@@ -95,7 +95,7 @@ impl Inode {
                 let mut bytes = self.after(whole);
                 match &self.pending[whole] {
                     Change::Write { at, bytes: written } => {
-                        let count = whole_sectors(*at, rng.below(written.len() + 1), bytes.len());
+                        let count = whole_sectors(*at, rng.below(written.len() + 1), written.len());
                         overwrite(&mut bytes, *at, &written[..count]);
                     }
                     Change::Cut { len } => bytes.resize(*len, 0),
@@ -129,10 +129,10 @@ impl Inode {
     }
 }
 
-/// How many of `count` bytes at `at` are written when it stops there: a sector inside a file of `len` bytes changes as one.
-pub(super) fn whole_sectors(at: usize, count: usize, len: usize) -> usize {
+/// How many bytes at `at` are written when a crash stops it after `count` of `all`.
+pub(super) fn whole_sectors(at: usize, count: usize, all: usize) -> usize {
     let end = at + count;
-    if end < len { (end - end % SECTOR).saturating_sub(at) } else { count }
+    if count < all { (end - end % SECTOR).saturating_sub(at) } else { count }
 }
 
 fn overwrite(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {

@@ -1,6 +1,11 @@
 //! The history of one seed.
 
-use vecino_engine::{Code, Error, journal, plan::Plan, state::State};
+use vecino_engine::{
+    Code, Error,
+    journal::{self, Recovery},
+    plan::Plan,
+    state::State,
+};
 use vecino_server::storage::FileStorage;
 
 use super::{
@@ -269,7 +274,7 @@ impl World<'_> {
             Process::open(self.disk.clone()).map_err(|error| format!("the folder cannot be opened: {error:?}"))?;
         self.tally.torn_tails += u64::from(recovery.torn_bytes > 0);
         self.tell(|_| format!("open at {}: {recovery:?}", process.state.seq()));
-        let found = self.moment(&process.state)?;
+        let found = self.moment(&process.state, &recovery)?;
         // What was found is seen, so it must stay.
         self.possible.drain(..found);
         self.possible.truncate(1);
@@ -280,7 +285,7 @@ impl World<'_> {
     }
 
     /// Which of the possible moments a state is.
-    fn moment(&self, state: &State) -> Result<usize, String> {
+    fn moment(&self, state: &State, recovery: &Recovery) -> Result<usize, String> {
         let (first, seq) = (self.possible[0].state.seq(), state.seq());
         let least = if self.power_lost { first } else { self.possible[self.logged].state.seq() };
         if seq < least {
@@ -290,7 +295,10 @@ impl World<'_> {
         let Some(moment) = self.possible.get(found) else {
             return Err(format!("record {seq} is there, and was never submitted"));
         };
-        if compare::bytes(state)? != compare::bytes(&moment.state)? {
+        if !recovery.repaired.is_empty() {
+            // An index that was made anew stands at another place of the log.
+            compare::same(state, &moment.oracle)?;
+        } else if compare::bytes(state)? != compare::bytes(&moment.state)? {
             let what = compare::same(state, &moment.oracle).err().unwrap_or_else(|| "bytes that no query shows".to_owned());
             return Err(format!("the state at record {seq} is another one: {what}"));
         }
@@ -314,7 +322,9 @@ impl World<'_> {
         let Some(place) = copy.rot() else { return Ok(()) };
         self.tally.rotted += 1;
         match Process::open(copy) {
-            Ok((process, _)) => self.moment(&process.state).map(drop).map_err(|what| format!("a flipped bit in {place}: {what}")),
+            Ok((process, recovery)) => {
+                self.moment(&process.state, &recovery).map(drop).map_err(|what| format!("a flipped bit in {place}: {what}"))
+            }
             Err(error) if matches!(error.code, Code::Damaged | Code::UnsupportedVersion) => {
                 self.tally.rot_found += 1;
                 Ok(())
