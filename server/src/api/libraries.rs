@@ -31,13 +31,17 @@ use super::{
     reading,
     responses::{Conflicts, Failures, NotFound, Refused, Stale, Unreadable},
 };
-use crate::service::{Service, libraries::Deleted};
+use crate::service::{
+    Service,
+    libraries::{Deleted, Statistics},
+};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_libraries, create_library))
         .routes(routes!(get_library, update_library, delete_library))
         .routes(routes!(export_library))
+        .routes(routes!(get_statistics))
 }
 
 /// A library to be created.
@@ -219,6 +223,18 @@ async fn get_library(
     Params(params): Params<ReadParams>,
 ) -> Answer<Json<LibraryView>> {
     Ok(Json(reading(&app, params.min_seq, move |service| service.library(&library)).await?))
+}
+
+/// Tells how much a library holds, in how many bytes, and how its index stands. Cost: one pass over the lengths of the texts.
+#[utoipa::path(get, path = "/v1/libraries/{library}/stats", tag = "libraries",
+    params(("library" = String, Path, description = "Id or name."), ReadParams),
+    responses((status = 200, description = "As asked.", body = Statistics), Refused, NotFound, Failures))]
+async fn get_statistics(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<ReadParams>,
+) -> Answer<Json<Statistics>> {
+    Ok(Json(reading(&app, params.min_seq, move |service| service.statistics(&library)).await?))
 }
 
 /// Renames a library, or describes it anew.

@@ -212,3 +212,37 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vecino_engine::model::limits;
+
+    use super::*;
+
+    /// The rows of the tables of the documentation, in their order.
+    fn documented(heading: &str) -> Vec<String> {
+        let page = include_str!("../../../docs/api.md");
+        let part = page.split("\n## ").find(|part| part.starts_with(heading)).unwrap_or_default();
+        part.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_code() {
+        let engine = Code::ALL.iter().map(|(code, meaning)| {
+            (code.as_str(), status_of(&Error::new(*code, "")), meaning.split_whitespace().collect::<Vec<_>>().join(" "))
+        });
+        let http = KINDS.iter().map(|(code, status, meaning)| (*code, *status, (*meaning).to_owned()));
+        let rows: Vec<String> =
+            engine.chain(http).map(|(code, status, meaning)| format!("| `{code}` | {} | {meaning} |", status.as_u16())).collect();
+        assert_eq!(documented("Problems"), rows);
+    }
+
+    #[test]
+    fn the_documentation_lists_every_limit() {
+        let row = |(name, value, meaning): &(&str, u64, &str)| {
+            let meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("| `{}` | {value} | {meaning} |", name.to_ascii_lowercase())
+        };
+        assert_eq!(documented("Limits"), limits::ALL.iter().map(row).collect::<Vec<_>>());
+    }
+}

@@ -10,7 +10,7 @@ use vecino_engine::{
     db::Written,
     snapshot,
     state::State,
-    view::LibraryView,
+    view::{IndexView, LibraryView},
 };
 
 use super::{Listed, Page, Service, WriteOptions, known};
@@ -32,6 +32,36 @@ pub struct Exported {
     pub seq: u64,
     /// The bytes of the `.vecino` file; `None` where the caller has them.
     pub bytes: Option<Vec<u8>>,
+}
+
+/// How much a library holds.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Statistics {
+    /// Documents.
+    pub documents: usize,
+    /// Chunks.
+    pub chunks: usize,
+    /// Attribute fields.
+    pub fields: usize,
+    /// Bytes by part. Ids and metadata are not among them.
+    pub bytes: PartBytes,
+    /// The index.
+    pub index: IndexView,
+    /// Sequence of the last write that changed it.
+    pub seq: u64,
+}
+
+/// Bytes by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PartBytes {
+    /// The vectors, places that are free included.
+    pub vectors: usize,
+    /// The short codes of the vectors.
+    pub codes: usize,
+    /// The texts of the chunks.
+    pub texts: usize,
+    /// Links and lists of the index.
+    pub index: usize,
 }
 
 /// All aliases.
@@ -131,6 +161,27 @@ impl Service {
         let library = known(&state, library)?;
         let bytes = if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(library)?) };
         Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
+    }
+
+    /// How much a library holds, and in how many bytes.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`].
+    pub fn statistics(&self, library: &str) -> Result<Statistics> {
+        self.with_library(library, |library| {
+            let index = library.index_view();
+            let texts = library.live().iter().map(|slot| library.text_at(slot).len()).sum();
+            let vectors = library.vectors().rows() * library.vectors().dimension() * size_of::<f32>();
+            let bytes = PartBytes { vectors, codes: library.codes().memory(), texts, index: index.bytes };
+            Ok(Statistics {
+                documents: library.document_count(),
+                chunks: library.chunk_count(),
+                fields: library.fields().named().count(),
+                bytes,
+                index,
+                seq: library.seq(),
+            })
+        })
     }
 
     /// Changes the attribute fields of a library.

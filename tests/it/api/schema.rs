@@ -67,6 +67,10 @@ fn a_copy_goes_its_own_way() {
     server.send("PUT", "/v1/aliases/live", &json!({"library": "words"})).ok();
     let reply = server.post(&format!("{WORDS}/copy"), &json!({"name": "copy", "id": "the-copy"}));
     assert_eq!((reply.status, &reply.json["documents"], &reply.json["aliases"]), (201, &json!(3), &json!([])));
+    let statistics = server.get("/v1/libraries/copy/stats").ok();
+    assert_eq!((&statistics["chunks"], &statistics["fields"]), (&json!(3), &json!(1)));
+    assert_eq!((&statistics["bytes"]["vectors"], &statistics["index"]["serving"]), (&json!(3 * 256 * 4), &json!("flat")));
+    assert!(statistics["bytes"]["texts"].as_u64().unwrap() > 100, "{statistics}");
     let contents = |library: &str| server.get(&format!("/v1/libraries/{library}/chunks?embedding=true")).ok();
     let before = contents("words");
     assert_eq!(contents("copy"), before);
