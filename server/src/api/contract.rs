@@ -35,17 +35,19 @@ fn each(value: &mut Value, change: &mut dyn FnMut(&mut serde_json::Map<String, V
 
 /// Lays `more` over what is there: objects within objects, everything else in place of it. What is null goes.
 fn merge(into: &mut Value, more: Value) {
-    match (into, more) {
-        (Value::Object(into), Value::Object(more)) => {
-            for (name, value) in more {
-                if value.is_null() {
-                    into.remove(&name);
-                } else {
-                    merge(into.entry(name).or_insert(Value::Null), value);
-                }
-            }
+    let Value::Object(more) = more else {
+        *into = more;
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    for (name, value) in more {
+        match into.as_object_mut() {
+            Some(entries) if value.is_null() => drop(entries.remove(&name)),
+            Some(entries) => merge(entries.entry(name).or_insert(Value::Null), value),
+            None => {}
         }
-        (into, more) => *into = more,
     }
 }
 
@@ -115,6 +117,7 @@ fn inputs() -> Value {
     let document = json!({"anyOf": one_of(&[("text", "string"), ("chunks", "array")], &[]),
         "properties": {"id": id, "text": text(MAX_DOCUMENT_CHARS)}});
     json!({
+        "AliasesInput": {"properties": {"aliases": {"propertyNames": {"pattern": "\\S", "maxLength": 255}, "maxProperties": 100}}},
         "Embedding": {"minItems": 1, "maxItems": MAX_DIMENSION, "items": component},
         "QueryInput": {"anyOf": near, "properties": {"filter": filter, "text": text(MAX_QUERY_CHARS), "positive": {"minItems": 1}}},
         "FacetsInput": filtered, "CountInput": filtered, "ScrollInput": filtered, "ChunkScrollInput": filtered,

@@ -46,6 +46,8 @@ fn the_api_describes_itself() {
     assert_eq!((kind("LibraryChange", "name"), kind("ChunkChange", "text")), (json!("string"), json!("string")));
     assert_eq!(kind("LibraryMetadataChange", "description"), json!(["string", "null"]));
     assert_eq!(schemas["QueryInput"]["properties"]["k"]["minimum"], 1);
+    assert!(!description.to_string().contains("\"type\":null"), "a schema without a type");
+    assert_eq!(schemas["ChunkInput"]["properties"]["metadata"]["properties"]["created_at"]["anyOf"][0]["format"], "date-time");
 }
 
 fn references(json: &Value) -> Vec<&str> {
