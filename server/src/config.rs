@@ -102,6 +102,9 @@ pub struct ServeArgs {
     /// The form of the log; `json` with `--json`.
     #[arg(long, value_name = "FORM", env = "VECINO_LOG_FORMAT", default_value = "pretty")]
     pub log_format: LogFormat,
+    /// The collector of OpenTelemetry that gets a span for every request, over HTTP, such as `http://localhost:4318`.
+    #[arg(long, value_name = "URL", env = "VECINO_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// Also append the acts of administration to this file, a line of JSON each.
     #[arg(long, value_name = "FILE", env = "VECINO_AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,

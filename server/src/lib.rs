@@ -21,3 +21,4 @@ pub mod serve;
 pub mod service;
 pub mod storage;
 pub mod store;
+pub mod telemetry;

@@ -24,6 +24,7 @@ use crate::{
     service::Service,
     storage::FileStorage,
     store::StoreOptions,
+    telemetry::Telemetry,
 };
 
 /// How long requests may take to end when the server is told to.
@@ -53,12 +54,14 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(2));
     }
+    let (telemetry, spans) = args.otlp_endpoint.as_deref().map(Telemetry::start).transpose()?.unzip();
     let options = api::Options {
         max_body_bytes: usize::try_from(args.max_body_bytes).unwrap_or(usize::MAX),
         timeout: Duration::from_secs(args.request_timeout),
         keys,
         audit: args.audit_log.as_deref().map(AuditLog::open).transpose()?.unwrap_or_default(),
         loopback,
+        telemetry: telemetry.unwrap_or_default(),
         memory: Arc::new(Memory::new(args.memory_limit)),
         origins: origins(&args.cors_origin)?,
     };
@@ -70,6 +73,8 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
     let served = runtime.block_on(serve(listener, router, tls, args));
     // Writes that still run get their answer on the disk, if not on the network.
     runtime.shutdown_timeout(DRAIN);
+    // The router is gone, and with it whoever hands spans in.
+    let _ = spans.map(std::thread::JoinHandle::join);
     let closed = service.close();
     served?;
     closed?;

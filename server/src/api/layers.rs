@@ -11,7 +11,10 @@ use axum::{
 use tokio::time::{Instant, timeout};
 
 use super::{guard::STREAMED, problem::Problem};
-use crate::metrics::METRICS;
+use crate::{
+    metrics::METRICS,
+    telemetry::{Span, Telemetry},
+};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -45,12 +48,14 @@ pub(super) fn under_same_id<F: Future>(work: F) -> impl Future<Output = F::Outpu
 }
 
 /// The outermost layer. A client's own request id is kept if it is one.
-pub(super) async fn around(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+pub(super) async fn around(State((limit, telemetry)): State<(Duration, Telemetry)>, request: Request, next: Next) -> Response {
     let own = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
     let sound = |id: &&str| !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     let id = own.filter(sound).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let parent = request.headers().get("traceparent").filter(|_| telemetry.is_on());
+    let parent = parent.and_then(|parent| parent.to_str().ok()).map(str::to_owned);
     let begun = Instant::now();
     let streamed = route.as_ref().is_some_and(|route| STREAMED.contains(&route.as_str()));
     let limit = if streamed { Duration::from_secs(u64::from(u32::MAX)) } else { limit };
@@ -64,6 +69,10 @@ pub(super) async fn around(State(limit): State<Duration>, request: Request, next
     decorate(response.headers_mut(), &id);
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     METRICS.request(method.as_str(), route.as_ref().map(MatchedPath::as_str), status, took);
+    if telemetry.is_on() {
+        let (method, route) = (method.to_string(), route.map(|route| route.as_str().to_owned()));
+        telemetry.hand_in(&Span { method, route, status, took, request_id: id.clone(), parent });
+    }
     let took_ms = took.as_secs_f64() * 1e3;
     tracing::debug!(%method, path, status, took_ms, request_id = id, "answered");
     response

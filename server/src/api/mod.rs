@@ -57,6 +57,7 @@ use crate::{
     memory::Memory,
     security::{audit::AuditLog, keys::KeyRing},
     service::Service,
+    telemetry::Telemetry,
 };
 use problem::{Answer, Problem};
 
@@ -75,6 +76,8 @@ pub struct Options {
     pub loopback: bool,
     /// How much memory there is.
     pub memory: Arc<Memory>,
+    /// Where spans of requests go.
+    pub telemetry: Telemetry,
     /// The origins whose pages may ask.
     pub origins: Vec<HeaderValue>,
 }
@@ -144,7 +147,7 @@ pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router>
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(cors(options.origins))
-        .layer(middleware::from_fn_with_state(options.timeout, layers::around))
+        .layer(middleware::from_fn_with_state((options.timeout, options.telemetry), layers::around))
         .layer(compress)
         .with_state(app))
 }

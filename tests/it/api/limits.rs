@@ -1,8 +1,8 @@
 //! What a server does when it is asked too much.
 
 use std::{
-    io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -133,4 +133,34 @@ fn a_slow_query_is_logged_with_its_explanation() {
     assert_eq!(reply.get("explain"), None);
     let log = server.log();
     assert!(log.contains("slow_query") && log.contains("exact_scan"), "{log}");
+}
+
+#[test]
+fn a_collector_gets_a_span_for_every_request() {
+    let folder = tempdir().unwrap();
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let server = Server::start_with(folder.path(), &["--otlp-endpoint", &endpoint]);
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    server.get_with("/v1/libraries", &[("traceparent", parent)]).ok();
+    let (mut stream, _) = collector.accept().unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut length = 0;
+    let mut first = String::new();
+    reader.read_line(&mut first).unwrap();
+    assert!(first.starts_with("POST /v1/traces "), "{first}");
+    for line in reader.by_ref().lines() {
+        let line = line.unwrap().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        length = line.strip_prefix("content-length: ").map_or(length, |value| value.parse().unwrap());
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!((&span["name"], &span["parentSpanId"]), (&json!("GET /v1/libraries"), &json!("b7ad6b7169203331")));
+    assert_eq!(server.stop().code(), Some(0));
 }
