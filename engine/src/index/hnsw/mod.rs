@@ -8,7 +8,7 @@
 //! | build | O(n log n): some `12 * ef_construction` comparisons of codes a row, on all threads of the pool |
 //! | search | some `100 + 16 * effort` comparisons of codes, and a few more than k of floats |
 //! | add | as a row of the build; a batch shares nothing but its threads |
-//! | remove | as an add: each row that linked to the removed one chooses its links anew |
+//! | remove | at once, a thousand: one or two adds each; alone: a walk for the rows that link to it, or a pass over all links |
 //! | memory a row | `8 m` bytes of links, 4 for a count, some `0.4 m` for the upper layers; and the codes, `d + 12` |
 //!
 //! The choice from some thousands of rows on, for any dimension above ten or so, when answers may miss a little: recall is
