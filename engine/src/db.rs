@@ -71,8 +71,8 @@ impl<S: Storage> Database<S> {
         Ok(Written { seq: self.state.seq(), skipped, affected })
     }
 
-    /// Does all work that waits for indexes, and returns how many pieces there were; and makes new postings where they are worth it. Until then, queries compare one by one what an
-    /// index does not know.
+    /// Does all work that waits for indexes, and returns how many pieces there were; and makes new postings where they are worth
+    /// it. Until then, queries compare one by one what an index does not know.
     pub fn settle(&mut self, pool: &dyn Pool) -> usize {
         let mut done = 0;
         while let Some(finished) = self.state.index_job().and_then(|job| job.run(pool)) {
