@@ -47,7 +47,7 @@ pub const FRAME_HEADER: usize = 24;
 const SECTOR: usize = 512;
 const MAGIC: &[u8; 8] = b"VECINOLG";
 /// Bytes of a payload, at most.
-const MAX_PAYLOAD: usize = u32::MAX as usize;
+const MAX_PAYLOAD: usize = 1 << 31;
 /// Last byte of a payload.
 const END: u8 = 0xFF;
 

@@ -176,6 +176,10 @@ impl Library {
 
     /// The type of index for so many rows. Between a quarter of a threshold and the threshold, what there is stays.
     fn wanted(&self, settings: &IndexSettings, rows: usize) -> IndexType {
+        if self.vectors.dimension() == 0 {
+            // Until the first vector fixes it, there is nothing that an index could be built for.
+            return IndexType::Flat;
+        }
         if settings.index_type != IndexType::Auto {
             return settings.index_type;
         }

@@ -204,6 +204,27 @@ fn the_old_index_serves_until_the_new_one_is_ready() {
 }
 
 #[test]
+fn an_index_asked_for_before_the_first_vector_is_built_for_its_dimension() {
+    for index_type in INDEXES {
+        let mut database = create(index_type, Metric::Cosine);
+        for rebuild in [false, true] {
+            let command = Command::ChooseIndex { library: "l".into(), index: IndexDraft::default(), rebuild };
+            database.execute(command).unwrap();
+            database.execute(Command::CutIndex { library: "l".into() }).unwrap();
+        }
+        database.settle(&Sequential);
+        database.checkpoint().unwrap();
+        database.execute(History::new(2).put(300)).unwrap();
+        database.settle(&Sequential);
+        let bytes = database.state_bytes().unwrap();
+        database.checkpoint().unwrap();
+        let (database, recovery) = Database::open(database.into_storage()).unwrap();
+        assert_eq!((recovery.repaired, library(&database).index_state().serving), (Vec::new(), index_type));
+        assert_eq!(database.state_bytes().unwrap(), bytes);
+    }
+}
+
+#[test]
 fn a_rebuild_gives_the_bytes_of_a_fresh_build() {
     for index_type in INDEXES {
         let [mut one, mut other] = [(); 2].map(|()| create(index_type, Metric::Cosine));
