@@ -40,7 +40,7 @@ pub(crate) struct Growth {
     /// Recall at 10 that approximate indexes must reach: the least effort that does is measured.
     #[arg(long, default_value_t = 0.95)]
     recall: f64,
-    #[arg(long, value_delimiter = ',', default_value = "floats,flat,kd_tree,lsh,ivf,hnsw")]
+    #[arg(long, value_delimiter = ',', default_value = "floats,flat,kd-tree,lsh,ivf,hnsw")]
     index: Vec<IndexName>,
     #[arg(long, default_value_t = 100)]
     queries: usize,
@@ -216,6 +216,17 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_every_index() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            growth: Growth,
+        }
+        let Cli { growth } = clap::Parser::parse_from(["growth"]);
+        assert_eq!(growth.index.len(), 6);
+    }
 
     #[test]
     fn a_power_has_its_exponent() {
