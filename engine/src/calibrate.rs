@@ -72,6 +72,11 @@ pub struct Point {
     pub visited: u32,
 }
 
+/// A recall as it is shown: the same number as text and as a value, which a 32-bit float with few digits is not.
+pub(crate) fn shown(recall: f32) -> f64 {
+    (f64::from(recall) * 1e6).round() / 1e6
+}
+
 /// What is measured.
 pub(crate) struct Subject<'a> {
     pub(crate) index: &'a AnyIndex,
@@ -139,7 +144,7 @@ impl Subject<'_> {
     fn ask(&self, probe: u32, effort: u32, allowed: &SlotSet, truth: &[u32]) -> (usize, usize) {
         let search = self.search(probe, effort as usize, allowed);
         let hits = |found: &Found| neighbours(found, probe).iter().filter(|slot| truth.contains(slot)).count();
-        let with = self.index.get().search(&search);
+        let with = self.index.search(&search);
         match self.index.search_without(&search, probe) {
             Some(without) => (hits(&with) + hits(&without), (with.visited + without.visited) / 2),
             None => (2 * hits(&with), with.visited),

@@ -12,10 +12,10 @@ pub struct Explain {
     /// `masked_index`: by the index, leaving out what does not pass. `two_hop_index`: by the links between chunks that pass.
     pub strategy: &'static str,
     /// The recall that was asked for.
-    pub target_recall: f32,
+    pub target_recall: f64,
     /// The recall that the library has measured for the effort that was chosen; absent for exact answers and chosen efforts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub measured_recall: Option<f32>,
+    pub measured_recall: Option<f64>,
     /// How hard the index looked: `ef`, `nprobe` or candidates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<u32>,

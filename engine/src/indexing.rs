@@ -221,7 +221,7 @@ impl Library {
             unlinked: self.indexing.unlinked.len(),
             waiting: self.indexing.waiting.len(),
             changed: self.indexing.changed.len(),
-            memory: self.indexing.serving.index.get().memory(),
+            memory: self.indexing.serving.index.memory(),
             quality: self.indexing.serving.quality.as_ref(),
         }
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    calibrate::{K, Point},
+    calibrate::{K, Point, shown},
     error::{Code, Error, Result},
     explain::Explain,
     filter::{Cell, Filter, Row},
@@ -194,12 +194,8 @@ impl Library {
         // More results need a wider search by as many.
         let effort = if point.effort == 0 { 0 } else { point.effort as usize + query.k.saturating_sub(K) };
         let codes = if unlinked.is_empty() { &self.codes } else { &serving.codes };
-        let found = serving.index.get().search(&Search {
-            codes: Some(codes),
-            effort,
-            allowed: known.as_ref().unwrap_or(allowed),
-            ..search
-        });
+        let found =
+            serving.index.search(&Search { codes: Some(codes), effort, allowed: known.as_ref().unwrap_or(allowed), ..search });
         let rest: Vec<u32> = if known.is_some() { allowed.intersection(unlinked).collect() } else { Vec::new() };
         let found = if rest.is_empty() { found } else { join_exact(found, &search, &self.codes, &rest) };
         Ok(Looked { found, target, point: approximate.then_some(Point { effort: effort as u32, ..point }), unlinked: rest.len() })
@@ -235,10 +231,10 @@ impl Library {
             _ => format!("the library holds only {chunks} chunks"),
         });
         Explain {
-            index: self.indexing.serving.index.get().name(),
+            index: self.indexing.serving.index.name(),
             strategy: found.strategy.as_str(filtered),
-            target_recall: looked.target,
-            measured_recall: looked.point.map(|point| point.recall).filter(|recall| !recall.is_nan()),
+            target_recall: shown(looked.target),
+            measured_recall: looked.point.map(|point| point.recall).filter(|recall| !recall.is_nan()).map(shown),
             effort: looked.point.map(|point| point.effort).filter(|_| found.strategy != Strategy::ExactScan),
             chunks,
             matching,

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    calibrate::Curve,
+    calibrate::{Curve, shown},
     library::{ChunkEntry, DocumentEntry, Library},
     model::{EmbeddingModel, Field, FieldId, IndexParams},
 };
@@ -49,7 +49,7 @@ pub struct LibraryMetadataView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_params: Option<IndexParams>,
     /// The share of the true nearest chunks that answers hold on average.
-    pub target_recall: f32,
+    pub target_recall: f64,
     /// Length of every vector; absent until it is fixed by the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_dimension: Option<u32>,
@@ -163,7 +163,7 @@ pub struct IndexView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index_params: Option<IndexParams>,
     /// The share of the true nearest chunks that answers hold on average.
-    pub target_recall: f32,
+    pub target_recall: f64,
     /// The type that serves queries now.
     pub serving: String,
     /// The type that will serve them when all waiting work is done.
@@ -192,13 +192,13 @@ pub struct QualityView {
     /// Whether every answer is exact.
     pub exact: bool,
     /// The share of the true nearest chunks that answers shall hold.
-    pub target_recall: f32,
+    pub target_recall: f64,
     /// The least effort that reached it without a filter; absent where the answers are exact, and before the first measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<u32>,
     /// The recall that was measured for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub measured_recall: Option<f32>,
+    pub measured_recall: Option<f64>,
     /// Sequence of the last write that the measured index knew of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_at_seq: Option<u64>,
@@ -220,7 +220,7 @@ impl Library {
         IndexView {
             index_type: settings.index_type.as_str().to_owned(),
             index_params: (settings.params != IndexParams::default()).then_some(settings.params),
-            target_recall: settings.target_recall,
+            target_recall: shown(settings.target_recall),
             serving: state.serving.as_str().to_owned(),
             next: state.asked.as_str().to_owned(),
             chunks: self.chunk_count(),
@@ -240,9 +240,9 @@ impl Library {
         QualityView {
             index: state.serving.as_str().to_owned(),
             exact: !state.serving.is_approximate() || target_recall >= 1.0,
-            target_recall,
+            target_recall: shown(target_recall),
             effort: point.map(|point| point.effort),
-            measured_recall: point.map(|point| point.recall),
+            measured_recall: point.map(|point| shown(point.recall)),
             measured_at_seq: state.quality.map(|quality| quality.seq),
             measured_chunks: state.quality.map(|quality| quality.chunks),
             probes: state.quality.map(|quality| quality.probes),
@@ -264,7 +264,7 @@ impl Library {
                 created_at: info.created_at.to_string(),
                 index_type: info.index.index_type.as_str().to_owned(),
                 index_params: (info.index.params != IndexParams::default()).then_some(info.index.params),
-                target_recall: info.index.target_recall,
+                target_recall: shown(info.index.target_recall),
                 embedding_dimension: info.contract.dimension,
                 embedding_model: model.map(|model| model.name.to_string()),
                 embedding_model_sha256: model.and_then(fingerprint),

@@ -74,19 +74,41 @@ impl AnyIndex {
         }
     }
 
-    /// The index, to search.
-    pub fn get(&self) -> &(dyn VectorIndex + Sync) {
+    /// As [`VectorIndex::name`].
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Flat(index) => index,
-            Self::KdTree(index) => index,
-            Self::Lsh(index) => index,
-            Self::Ivf(index) => index,
-            Self::Hnsw(index) => index,
+            Self::Flat(index) => index.name(),
+            Self::KdTree(index) => index.name(),
+            Self::Lsh(index) => index.name(),
+            Self::Ivf(index) => index.name(),
+            Self::Hnsw(index) => index.name(),
+        }
+    }
+
+    /// As [`VectorIndex::search`]. Not by way of a `dyn` index: that would carry all that builds into modules that only search.
+    pub fn search(&self, search: &Search<'_>) -> Found {
+        match self {
+            Self::Flat(index) => index.search(search),
+            Self::KdTree(index) => index.search(search),
+            Self::Lsh(index) => index.search(search),
+            Self::Ivf(index) => index.search(search),
+            Self::Hnsw(index) => index.search(search),
+        }
+    }
+
+    /// As [`VectorIndex::memory`].
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Flat(index) => index.memory(),
+            Self::KdTree(index) => index.memory(),
+            Self::Lsh(index) => index.memory(),
+            Self::Ivf(index) => index.memory(),
+            Self::Hnsw(index) => index.memory(),
         }
     }
 
     /// The index, to change.
-    pub fn get_mut(&mut self) -> &mut (dyn VectorIndex + Sync) {
+    fn get_mut(&mut self) -> &mut dyn VectorIndex {
         match self {
             Self::Flat(index) => index,
             Self::KdTree(index) => index,
