@@ -20,7 +20,7 @@ impl Service {
             stored.chunks += library.chunk_count();
             vectors += library.vectors().memory() as u64;
             codes += library.codes().memory() as u64;
-            let measured = library.quality_view().measured_recall.map(f64::from);
+            let measured = library.quality_view().measured_recall;
             stored.least_recall = [stored.least_recall, measured].into_iter().flatten().reduce(f64::min);
         }
         stored.bytes = [("vectors", vectors), ("codes", codes)];
