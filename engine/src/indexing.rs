@@ -7,7 +7,7 @@
 //!
 //! When a cut is made, by a record:
 //! - the library asks for another type of index than the newest cut, or for a rebuild: the index is built anew over all rows;
-//! - since the last cut as many slots have changed as are worth a batch, [`batch`];
+//! - since the last cut as many slots have changed as are worth a batch, `batch`;
 //! - a record says so ([`Record::IndexCut`](crate::record::Record)): hosts write one when a library has come to rest.
 //!
 //! Since a cut holds a version of the library (cheap, for libraries are persistent values), it does not matter how late it is

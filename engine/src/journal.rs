@@ -2,10 +2,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `CHECKPOINT` | which snapshots together are the state at which sequence, see [`checkpoint`](crate::checkpoint) |
+//! | `CHECKPOINT` | which snapshots together are the state at which sequence, see [`checkpoint`] |
 //! | `CLOSED` | where the log ends, while no process has it open after an orderly end |
 //! | `<first sequence>.log` | a segment of the log, see [`codec`] |
-//! | `<sequence>-<number>.vecino` | a snapshot of one library, see [`snapshot`](crate::snapshot) |
+//! | `<sequence>-<number>.vecino` | a snapshot of one library, see [`snapshot`] |
 //!
 //! A segment that is full is synced before the next one begins, so only the last one can hold what a crash takes back.
 //!
@@ -412,7 +412,7 @@ pub struct Checked {
 /// Verifies every checksum of a storage and that it can be opened. Changes nothing.
 ///
 /// # Errors
-/// [`Code::Storage`] when a file cannot be read; damage is not an error here but a [`Checked::problem`].
+/// [`Code::Storage`] when a file cannot be read; damage is not an error here but one of [`Checked::problems`].
 pub fn check<S: Storage>(storage: &S) -> Result<Vec<Checked>> {
     let mut names = storage.list()?;
     names.sort_unstable();

@@ -24,11 +24,11 @@ pub enum AnyIndex {
     Flat(Flat),
     /// See [`kd_tree`](super::kd_tree).
     KdTree(KdTree),
-    /// See [`lsh`](super::lsh).
+    /// See [`lsh`].
     Lsh(Lsh),
-    /// See [`ivf`](super::ivf).
+    /// See [`ivf`].
     Ivf(Ivf),
-    /// See [`hnsw`](super::hnsw).
+    /// See [`hnsw`].
     Hnsw(Hnsw),
 }
 

@@ -1,7 +1,7 @@
 //! What is stored: the only locks of the server.
 //!
 //! Readers take the published [`State`], a value that never changes, and wait for nobody. Writers put their commands into the
-//! [queue]; whoever leads writes a whole group with one append and one sync, then publishes one new state, then answers all.
+//! `queue`; whoever leads writes a whole group with one append and one sync, then publishes one new state, then answers all.
 //! `ARCHITECTURE.md` says which lock guards what, and why that is enough.
 
 mod checkpoints;
