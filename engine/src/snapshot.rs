@@ -30,7 +30,7 @@
 //! | `STAT` | postcard of `IndexImage` (see `image`): which index it is, how far it is, and its measured recall |
 //! | `INDX` | the bytes of the index |
 //!
-//! The last three are derived from the others. Where one of them is damaged or missing, the library opens all the same, with a
+//! `CODE`, `STAT` and `INDX` are derived from the others. Where one of them is damaged or missing, the library opens all the same, with a
 //! warning; the index is then built anew.
 //!
 //! A library is a function of the log, and its snapshot of the library: equal logs give equal bytes. A library whose index has
