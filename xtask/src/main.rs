@@ -3,6 +3,7 @@
 //! They need Rust (with rustup), Node.js with npm, and Chromium for the browser tests. Everything else comes from the
 //! lock files. One file per noun; `setup.rs` says what must be installed.
 
+mod arm;
 mod browser;
 mod checkout;
 mod demo;

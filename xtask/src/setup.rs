@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | Rust, by rustup | everything | you; the version is in `rust-toolchain.toml` |
 //! | the target `wasm32-unknown-unknown` | the wasm package | `rustup target add`, from here |
+//! | the target `aarch64-unknown-linux-musl` | the kernels of ARM | `rustup target add`, from here |
+//! | qemu-user | the kernels of ARM | `apt-get` from here (root on Debian), otherwise you, if you wish |
 //! | Node.js 20.10 or newer, with npm | `wasm-opt`, browser tests | you |
 //! | the npm packages of `tests/browser` | `wasm-opt`, browser tests | `npm ci`, from here |
 //! | Chromium and ChromeDriver | browser tests | `apt-get` from here (root on Debian), otherwise you |
@@ -14,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::checkout::{Checkout, WASM_TARGET};
+use crate::checkout::Checkout;
 use crate::process;
 
 /// The oldest Node.js whose test runner we can use.
@@ -23,17 +25,17 @@ const OLDEST_NODE: (u32, u32) = (20, 10);
 /// Where `package.json` and its lock file are.
 const NODE_FOLDER: &str = "tests/browser";
 
-/// Sees to it that Rust can compile for the browser.
-pub(crate) fn wasm_target(checkout: &Checkout) -> Result<()> {
+/// Sees to it that Rust can compile for a target.
+pub(crate) fn rust_target(checkout: &Checkout, target: &str) -> Result<()> {
     let mut rustc = checkout.program("rustc");
-    rustc.args(["--print=target-libdir", "--target", WASM_TARGET]);
+    rustc.args(["--print=target-libdir", "--target", target]);
     if Path::new(process::read(&mut rustc)?.trim()).is_dir() {
         return Ok(());
     }
     if process::find("rustup").is_none() {
-        bail!("the Rust target {WASM_TARGET} is missing and so is rustup: install Rust with rustup (https://rustup.rs)");
+        bail!("the Rust target {target} is missing and so is rustup: install Rust with rustup (https://rustup.rs)");
     }
-    process::run(checkout.program("rustup").args(["target", "add", WASM_TARGET]))
+    process::run(checkout.program("rustup").args(["target", "add", target]))
 }
 
 /// Which npm packages are wanted.

@@ -8,6 +8,7 @@ use std::{env, fs};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::arm;
 use crate::browser::Browser;
 use crate::checkout::{Checkout, WASM_TARGET};
 use crate::fuzz;
@@ -39,7 +40,7 @@ const WARNINGS_ARE_ERRORS: [&str; 3] = ["--", "-D", "warnings"];
 type Action = fn(&mut Run) -> Result<Outcome>;
 
 /// The steps, quick ones first. All of them share cargo's dev profile and its flags, so that little is built twice.
-const STEPS: [(&str, Action); 14] = [
+const STEPS: [(&str, Action); 15] = [
     ("set up", set_up),
     ("format", format),
     ("lint, this machine", lint_host),
@@ -50,6 +51,7 @@ const STEPS: [(&str, Action); 14] = [
     ("test", test),
     ("fuzz, a minute each", fuzz),
     ("unsafe kernels under Miri", miri),
+    ("test kernels on ARM, emulated", arm),
     ("wasm package: build, size, imports", wasm_package),
     ("test wasm in Node.js", wasm_in_node),
     ("test wasm in Chromium", wasm_in_chromium),
@@ -92,7 +94,7 @@ pub(crate) fn run(checkout: Checkout, options: Options) -> Result<ExitCode> {
 }
 
 fn set_up(run: &mut Run) -> Result<Outcome> {
-    setup::wasm_target(&run.checkout)?;
+    setup::rust_target(&run.checkout, WASM_TARGET)?;
     let packages = if run.options.no_browser { Packages::Build } else { Packages::All };
     setup::node_packages(&run.checkout, packages)?;
     if !run.options.no_browser {
@@ -163,6 +165,13 @@ fn fuzz(run: &mut Run) -> Result<Outcome> {
 
 fn miri(run: &mut Run) -> Result<Outcome> {
     Ok(fuzz::miri(&run.checkout)?.map_or_else(Outcome::Skipped, |()| Outcome::Passed))
+}
+
+fn arm(run: &mut Run) -> Result<Outcome> {
+    match arm::tests(&run.checkout)? {
+        Ok(mut command) => run.tests(&mut command),
+        Err(why) => Ok(Outcome::Skipped(why)),
+    }
 }
 
 fn wasm_package(run: &mut Run) -> Result<Outcome> {

@@ -85,7 +85,7 @@ pub(crate) fn run(checkout: &Checkout, options: &Options) -> Result<()> {
 
 /// Builds the package into `web/pkg`; fails if the module imports anything that wasm-bindgen did not generate.
 pub(crate) fn build(checkout: &Checkout, optimise: Optimise) -> Result<Package> {
-    setup::wasm_target(checkout)?;
+    setup::rust_target(checkout, WASM_TARGET)?;
     if optimise == Optimise::Yes {
         setup::node_packages(checkout, Packages::Build)?;
     }
