@@ -353,10 +353,15 @@ impl<'a> View<'a> {
         self.find(slot).and_then(fit).unwrap_or_default()
     }
 
-    /// Asks the cache for the code of `slot`.
+    /// Asks the cache for the code of `slot`, and for what belongs to it where keys are computed.
     #[inline(always)]
     pub fn prefetch(&self, slot: u32) {
-        prefetch(self.code(slot));
+        let Some((page, row)) = self.find(slot) else { return };
+        prefetch(self.code_in(page, row));
+        prefetch(page.scales.get(row..=row).unwrap_or(&[]));
+        if self.norms {
+            prefetch(page.norms.get(row..=row).unwrap_or(&[]));
+        }
     }
 
     /// A row of its own as the query.
