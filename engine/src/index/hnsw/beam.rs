@@ -66,6 +66,12 @@ impl Beam {
         Some((key, row ^ self.origin))
     }
 
+    /// The row that [`pop`](Self::pop) would give now.
+    #[inline(always)]
+    pub(super) fn peek(&self) -> Option<u32> {
+        self.items.get(self.next).map(|item| unpack(*item).1 ^ self.origin)
+    }
+
     /// Whether what is pushed from now on takes the place of something.
     pub(super) fn is_full(&self) -> bool {
         self.items.len() >= self.limit

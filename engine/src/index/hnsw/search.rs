@@ -82,8 +82,9 @@ impl Hnsw {
     /// own links.
     pub(super) fn find(&self, search: &Search<'_>, codes: &Codes, hidden: Option<u32>) -> Found {
         let Some(base) = self.layers.first() else { return Found::default() };
-        // What has not been linked yet.
-        let tail: Vec<u32> = search.allowed.difference(&base.used).collect();
+        // What has not been linked yet. To see that there is nothing costs less than to look for it.
+        let all_linked = search.allowed.is_within(&base.used);
+        let tail: Vec<u32> = if all_linked { Vec::new() } else { search.allowed.difference(&base.used).collect() };
         let linked = search.allowed.len() - tail.len();
         let effort = if search.effort == 0 { self.params.effort } else { search.effort }.max(search.k).min(base.used.len());
         let way = way(linked, base.used.len(), effort);
@@ -168,6 +169,9 @@ fn walk(layer: &Layer, slot: impl Fn(u32) -> u32, probe: &Probe<'_>, starts: &[u
     }
     *measured += starts.len();
     while let Some(row) = beam.pop() {
+        if let Some(next) = beam.peek() {
+            prefetch(layer.padded_links(next));
+        }
         fresh.clear();
         for &link in layer.padded_links(row) {
             if link == FREE {
@@ -261,6 +265,9 @@ fn masked(
         if beam.is_full() && beam.worst().is_some_and(|worst| key > worst) {
             return;
         }
+        if let Some(next) = front.peek() {
+            prefetch(layer.padded_links(next));
+        }
         fresh.clear();
         for &link in layer.padded_links(row) {
             if link == FREE {
@@ -312,6 +319,9 @@ fn two_hops(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet,
         }
         *measured += fresh.len();
         let Some(row) = beam.pop() else { return };
+        if let Some(next) = beam.peek() {
+            prefetch(layer.padded_links(next));
+        }
         fresh.clear();
         gather(layer, row, allowed, layer.capacity, visited, fresh);
     }
