@@ -22,9 +22,8 @@ import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+from report import HERE, ROOT, TARGET, keep, processor, table
+
 ENVIRONMENT = TARGET / "compare-venv"
 TARGETS = (0.90, 0.95, 0.99)
 COLOURS = ("#c0392b", "#2e6fbf", "#2c8c4f", "#8d5fb5", "#c77f14", "#4c4c4c", "#16848c")
@@ -290,11 +289,6 @@ def speed_at(curve, target):
     return None, "-"
 
 
-def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "| --- " + "| --: " * (len(head) - 1) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n"
-
-
 def plot(curves, title):
     """An SVG: recall to the right, speed upwards on a logarithmic scale."""
     points = [point for curve in curves.values() for point in curve if point[1] >= 0.8]
@@ -384,13 +378,6 @@ def more(bench, args, folder, data):
     return "\n".join(text)
 
 
-def processor():
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(": ", 1)[1]
-    return "unknown"
-
-
 def main():
     enter_environment()
     args = arguments()
@@ -428,7 +415,7 @@ def main():
                      f"- Begun {started:%Y-%m-%d %H:%M} UTC, ended {datetime.datetime.now(datetime.UTC):%H:%M}. Load average "
                      f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}."]
             head = "# Measured beside other libraries\n\nWritten by `bench/compare.py`.\n\n" + "\n".join(facts) + "\n"
-            (args.out / "REPORT.md").write_text(head + "\n" + "\n".join(parts))
+            keep(head + "\n" + "\n".join(parts), args.out)
 
         write()
         if args.filter:

@@ -45,6 +45,8 @@ enum Command {
     Rpc,
     /// What HTTP costs beside the same searches within the process, and what it bears.
     Http(http::Http),
+    /// What many small libraries cost a server.
+    Tenants(http::tenants::Tenants),
     /// How good the answers are, against a judged collection.
     Retrieval(retrieval::RetrievalArgs),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Headline(args) => growth::headline(&args),
         Command::Ingest(args) => ingest::run(&args),
         Command::Http(args) => http::run(&args),
+        Command::Tenants(args) => http::tenants::run(&args),
         Command::Library(args) => library::run(&args),
         Command::Rpc => rpc::run(),
         Command::Retrieval(args) => retrieval::run(&args),

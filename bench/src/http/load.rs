@@ -1,0 +1,102 @@
+//! Queries from many connections at once, and connections that only bear down.
+
+use std::{
+    io::Write,
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use super::{connection::request, served::Served};
+use crate::clock;
+
+/// Queries of one kind: latencies in milliseconds, sorted, how many a second, and processor seconds for each.
+pub(super) struct Measured {
+    pub(super) qps: f64,
+    pub(super) millis: Vec<f64>,
+    pub(super) server_cpu_us: f64,
+    pub(super) client_cpu_us: f64,
+}
+
+impl Measured {
+    pub(super) fn at(&self, share: f64) -> f64 {
+        let place = (self.millis.len() as f64 * share) as usize;
+        self.millis.get(place.min(self.millis.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Asks a server over so many connections, each with one request at a time.
+pub(super) fn over_http(served: &Served, requests: &[Vec<u8>], connections: usize, seconds: f64) -> Result<Measured> {
+    let (server_cpu, client_cpu) = (served.cpu_seconds(), clock::process_seconds());
+    let (next, begun) = (AtomicUsize::new(0), Instant::now());
+    let ask = || -> Result<Vec<f64>> {
+        let mut connection = served.connect()?;
+        let mut millis = Vec::new();
+        while begun.elapsed().as_secs_f64() < seconds {
+            let request = &requests[next.fetch_add(1, Ordering::Relaxed) % requests.len()];
+            let asked = Instant::now();
+            connection.send(request)?;
+            millis.push(asked.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(millis)
+    };
+    let mut millis = thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(ask)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client failed"))??);
+        }
+        Ok::<_, anyhow::Error>(all)
+    })?;
+    let (count, elapsed) = (millis.len() as f64, begun.elapsed().as_secs_f64());
+    let each = |seconds: f64| seconds * 1e6 / count;
+    let (server_cpu_us, client_cpu_us) = (each(served.cpu_seconds() - server_cpu), each(clock::process_seconds() - client_cpu));
+    millis.sort_by(f64::total_cmp);
+    Ok(Measured { qps: count / elapsed, millis, server_cpu_us, client_cpu_us })
+}
+
+/// Connections that do nothing, or as little as they can.
+pub(super) struct Flood {
+    pub(super) idle: Vec<TcpStream>,
+    over: Arc<AtomicBool>,
+    slow: thread::JoinHandle<()>,
+}
+
+impl Flood {
+    /// `idle` connections that send nothing, and `slow` that send a byte a second of a body.
+    pub(super) fn begin(served: &Served, idle: usize, slow: usize) -> Result<Self> {
+        let idle = (0..idle).map(|_| TcpStream::connect(served.address)).collect::<Result<Vec<_>, _>>();
+        let idle = idle.context("the limit of open files may be too low: see `ulimit -n`")?;
+        let whole = request("POST", "/v1/libraries", &" ".repeat(100_000));
+        let head = &whole[..whole.len() - 100_000];
+        let mut slow = (0..slow)
+            .map(|_| {
+                let mut stream = TcpStream::connect(served.address)?;
+                stream.write_all(head)?;
+                Ok(stream)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let over = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&over);
+        let slow = thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                // One that the server has closed is as good as idle.
+                slow.iter_mut().for_each(|stream| drop(stream.write_all(b" ")));
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+        Ok(Self { idle, over, slow })
+    }
+
+    pub(super) fn end(self) {
+        self.over.store(true, Ordering::Relaxed);
+        // It ends within a second and has nothing to tell.
+        let _ = self.slow.join();
+    }
+}
