@@ -16,6 +16,7 @@ use vecino_engine::{
 
 use super::{
     extract::{NOT_FINITE, Object},
+    numbers,
     problem::Problem,
 };
 use crate::{
@@ -28,20 +29,46 @@ use crate::{
 };
 
 /// A vector.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = Vec<f32>)]
-pub(super) struct Embedding(Vec<Component>);
+pub(super) struct Embedding(Vec<f32>);
 
 impl Embedding {
     /// Reads it from a list.
     pub(super) fn of<'de, A: SeqAccess<'de>>(list: A) -> std::result::Result<Self, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self)
+        let components: Vec<Component> = Vec::deserialize(SeqAccessDeserializer::new(list))?;
+        Ok(Self(components.into_iter().map(|component| component.0).collect()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Embedding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EmbeddingVisitor)
+    }
+}
+
+struct EmbeddingVisitor;
+
+impl<'de> Visitor<'de> for EmbeddingVisitor {
+    type Value = Embedding;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Embedding, A::Error> {
+        Embedding::of(list)
+    }
+
+    /// Where the list was taken out before.
+    fn visit_str<E: serde::de::Error>(self, number: &str) -> Result<Embedding, E> {
+        numbers::list(number).map(Embedding).ok_or_else(|| E::invalid_type(Unexpected::Str(number), &self))
     }
 }
 
 impl From<Embedding> for Vec<f32> {
     fn from(embedding: Embedding) -> Self {
-        embedding.0.into_iter().map(|component| component.0).collect()
+        embedding.0
     }
 }
 

@@ -16,6 +16,7 @@ mod jobs;
 mod keys;
 mod layers;
 mod libraries;
+mod numbers;
 mod page;
 mod problem;
 mod query;

@@ -22,6 +22,7 @@ use vecino_engine::{
 use super::{
     App,
     extract::{Body, Params, Path},
+    guard,
     input::{Embedding, Whole, object, objects},
     page::ReadParams,
     problem::{Answer, Problem},
@@ -213,6 +214,11 @@ async fn query(
     Body(input): Body<QueryInput>,
 ) -> Answer<Json<Answered>> {
     let question = input.read()?;
+    if params.min_seq.is_none() && app.service.is_quick(&library, &question) {
+        // To another thread and back would take longer.
+        let _permit = guard::begin(&app)?;
+        return Ok(Json(app.service.query(&library, question)?));
+    }
     Ok(Json(reading(&app, params.min_seq, move |service| service.query(&library, question)).await?))
 }
 

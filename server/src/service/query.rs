@@ -14,6 +14,7 @@ use vecino_engine::{
     near::{Example, Refine},
     plan::chunk_not_found,
     query::{Answer, Include, Query},
+    shelf::Holding,
 };
 
 use super::{Service, embedding::no_known_word};
@@ -78,7 +79,33 @@ pub struct GroupsAnswered {
     pub took_ms: f64,
 }
 
+/// Numbers that are compared in less time than it takes to change threads twice.
+const QUICK_NUMBERS: usize = 1 << 18;
+
+/// Hits of a quick answer, at most.
+const QUICK_K: usize = 100;
+
+/// Characters of a text that are embedded quickly, at most.
+const QUICK_CHARS: usize = 500;
+
 impl Service {
+    /// Whether a question is sure to be answered in some hundred microseconds at most: it may be asked where nothing may wait.
+    pub fn is_quick(&self, library: &str, question: &Question) -> bool {
+        let state = self.store.state();
+        let Some(library) = state.find(library).and_then(Holding::loaded) else { return false };
+        let Question { near, k, filter, include, target_recall, effort, .. } = question;
+        let near = match near {
+            Near::Text(text) => text.len() <= QUICK_CHARS,
+            Near::Embedding(_) | Near::Chunk(_) => true,
+            Near::Examples { .. } => false,
+        };
+        let index = library.index_state();
+        let exact = target_recall.unwrap_or(library.info().index.target_recall) >= 1.0;
+        let scanned = if index.serving.is_approximate() && !exact { index.unlinked } else { library.chunk_count() };
+        let scanned = scanned.saturating_mul(library.vectors().dimension());
+        near && filter.is_none() && effort.is_none() && !include.embedding && *k <= QUICK_K && scanned <= QUICK_NUMBERS
+    }
+
     /// Answers a question.
     ///
     /// # Errors
