@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Library) -> Result<()> {
     database.execute(Command::CutIndex { library: "l".into() })?;
     jobs += database.settle(&Threads(args.threads));
     let (filled, cpu) = (wall.elapsed().as_secs_f64(), clock::process_seconds() - cpu);
-    let library = database.state().find("l").context("the library is there")?;
+    let library = database.state().library("l")?;
     let (disk, open) = reopen(library)?;
     println!(
         "{}",

@@ -5,7 +5,11 @@
 //!
 //! All of that needs the state at a cut of the log, and not the log itself: it can be appended to in the meantime.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +18,8 @@ use crate::{
     journal::{first_seq, segments},
     library::Library,
     model::Id,
-    snapshot::{self, Opened},
+    shelf::{Holding, Shelf, check, missing},
+    snapshot::{self, InPlace, Opened},
     state::State,
     storage::Storage,
 };
@@ -48,62 +53,75 @@ pub struct Checkpointed {
 /// What is known of the last checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Checkpoints {
-    last: Checkpoint,
-    sizes: BTreeMap<Id, Size>,
+    seq: u64,
+    snapshots: BTreeMap<Id, Kept>,
 }
 
-/// A library when its snapshot was written.
-#[derive(Clone, Copy, Debug)]
-struct Size {
+/// The snapshot of a library.
+#[derive(Clone, Debug)]
+struct Kept {
+    /// Sequence of the last record in it.
+    seq: u64,
+    file: String,
     bytes: u64,
+    /// Chunks in it.
     chunks: usize,
 }
 
 impl Checkpoints {
-    /// Reads the last checkpoint with its libraries, and the damage to what is made again.
-    pub(crate) fn load<S: Storage>(storage: &S) -> Result<(Self, Vec<Library>, Vec<Error>)> {
+    /// Reads the last checkpoint with its libraries, and the damage to what is made again. With a shelf, only so many of them are
+    /// opened as it says.
+    pub(crate) fn load<S: Storage>(storage: &S, shelf: Option<&Shelf>) -> Result<(Self, Vec<Holding>, Vec<Error>)> {
         let last = match storage.read(CHECKPOINT)? {
             Some(blob) => decode(blob.bytes())?,
             None => Checkpoint::default(),
         };
-        let mut libraries = Vec::with_capacity(last.snapshots.len());
-        let mut sizes = BTreeMap::new();
-        let mut repaired = Vec::new();
-        for (id, _, file) in &last.snapshots {
-            let missing =
-                || Error::new(Code::Damaged, format!("the snapshot {file} of the library '{id}' is missing")).field(file);
-            let blob = storage.read(file)?.ok_or_else(missing)?;
-            let Opened { library, damage } = snapshot::open(file, &blob)?;
-            repaired.extend(damage);
-            if library.info().id != *id {
-                return Err(Error::damaged(file, 0, format!("it holds the library '{}' instead of '{id}'", library.info().id)));
-            }
-            sizes.insert(id.clone(), Size { bytes: blob.bytes().len() as u64, chunks: library.chunk_count() });
-            libraries.push(library);
+        let mut holdings = Vec::with_capacity(last.snapshots.len());
+        let mut snapshots = BTreeMap::new();
+        let (mut repaired, mut opened) = (Vec::new(), 0);
+        for (id, seq, file) in last.snapshots {
+            let blob = storage.read(&file)?.ok_or_else(|| missing(&id, &file))?;
+            let bytes = blob.bytes().len() as u64;
+            let shelf = shelf.filter(|shelf| opened + bytes > shelf.open_bytes);
+            let summary = shelf.map_or(Ok(None), |_| snapshot::summary(&file, &blob))?;
+            let holding = match summary.zip(shelf) {
+                Some((summary, shelf)) => Holding::shelved(summary, &file, shelf),
+                None => {
+                    let Opened { library, damage } = snapshot::open(&file, &blob)?;
+                    repaired.extend(damage);
+                    opened += bytes;
+                    Holding::in_memory(Arc::new(library))
+                }
+            };
+            let summary = holding.summary();
+            check(&file, &summary, &id)?;
+            snapshots.insert(id, Kept { seq, file, bytes, chunks: summary.chunks });
+            holdings.push(holding);
         }
-        Ok((Self { last, sizes }, libraries, repaired))
+        Ok((Self { seq: last.seq, snapshots }, holdings, repaired))
     }
 
     /// Sequence of the last record that the snapshots hold.
     pub fn seq(&self) -> u64 {
-        self.last.seq
+        self.seq
     }
 
     /// Bytes of all snapshots.
     pub fn snapshot_bytes(&self) -> u64 {
-        self.sizes.values().map(|size| size.bytes).sum()
+        self.snapshots.values().map(|kept| kept.bytes).sum()
     }
 
     /// About how many bytes the snapshots of a later state would have. Cost: O(libraries).
     pub fn live_bytes(&self, state: &State) -> u64 {
-        let of = |library: &Library| {
-            let chunks = library.chunk_count() as u64;
-            match self.sizes.get(&library.info().id).filter(|size| size.chunks > 0) {
-                Some(size) => (u128::from(size.bytes) * u128::from(chunks) / size.chunks as u128) as u64,
-                None => chunks * (4 * library.vectors().dimension() as u64 + CHUNK_BYTES),
+        let of = |holding: &Holding| {
+            let summary = holding.summary();
+            let chunks = summary.chunks as u64;
+            match self.snapshots.get(&summary.info.id).filter(|kept| kept.chunks > 0) {
+                Some(kept) => (u128::from(kept.bytes) * u128::from(chunks) / kept.chunks as u128) as u64,
+                None => chunks * (4 * u64::from(summary.info.contract.dimension.unwrap_or(0)) + CHUNK_BYTES),
             }
         };
-        state.libraries().map(of).sum()
+        state.holdings().map(of).sum()
     }
 
     /// Writes snapshots of what has changed, and removes what is not needed any more. `state` is the state where the log was
@@ -113,42 +131,61 @@ impl Checkpoints {
     /// [`Code::StorageFull`], [`Code::Storage`]. The old checkpoint counts then, or the new one; either way nothing is lost.
     pub fn write<S: Storage>(&mut self, storage: &S, state: &State) -> Result<Checkpointed> {
         let seq = state.seq();
-        if seq == self.last.seq {
+        if seq == self.seq {
             return Ok(Checkpointed { seq, written: 0 });
         }
-        let mut snapshots = Vec::new();
-        let mut sizes = BTreeMap::new();
+        let mut snapshots = BTreeMap::new();
         let mut written = 0;
-        for (number, library) in state.libraries().enumerate() {
-            let id = &library.info().id;
-            let kept = self.last.snapshots.iter().find(|(known, at, _)| known == id && *at == library.seq());
-            let (file, size) = match kept.zip(self.sizes.get(id)) {
-                Some(((_, _, file), size)) => (file.clone(), *size),
+        for (number, holding) in state.holdings().enumerate() {
+            let id = holding.id();
+            let kept = match self.snapshots.get(id).filter(|kept| kept.seq == holding.seq()) {
+                Some(kept) => kept.clone(),
                 None => {
-                    let file = format!("{seq:020}-{number:06}.vecino");
+                    let (file, library) = (format!("{seq:020}-{number:06}.vecino"), holding.library()?);
                     let bytes = write_snapshot(storage, &file, library)?;
                     written += 1;
-                    (file, Size { bytes, chunks: library.chunk_count() })
+                    Kept { seq: library.seq(), file, bytes, chunks: library.chunk_count() }
                 }
             };
-            snapshots.push((id.clone(), library.seq(), file));
-            sizes.insert(id.clone(), size);
+            snapshots.insert(id.clone(), kept);
         }
-        let last = Checkpoint { seq, snapshots };
-        let bytes = encode(&last)?;
+        let named = snapshots.iter().map(|(id, kept)| (id.clone(), kept.seq, kept.file.clone())).collect();
+        let bytes = encode(&Checkpoint { seq, snapshots: named })?;
         storage.write(CHECKPOINT, &mut |out| out.write_all(&bytes))?;
-        *self = Self { last, sizes };
+        *self = Self { seq, snapshots };
         self.remove_unneeded(storage, &storage.list()?)?;
         Ok(Checkpointed { seq, written })
+    }
+
+    /// The rows and texts of a library as they lie in its snapshot, if that holds it as it is in `state`.
+    ///
+    /// # Errors
+    /// As [`InPlace::of`].
+    pub fn in_place<S: Storage>(&self, storage: &S, library: &Library) -> Result<Option<InPlace>> {
+        let kept = self.snapshots.get(&library.info.id).filter(|kept| kept.seq == library.seq);
+        let Some(kept) = kept else { return Ok(None) };
+        let blob = storage.read(&kept.file)?.ok_or_else(|| missing(&library.info.id, &kept.file))?;
+        InPlace::of(library, &kept.file, &blob).map(Some)
+    }
+
+    /// Puts a library on the shelf, if it is in memory and its snapshot holds it as it is. Whether it was.
+    pub fn shelve(&self, state: &mut State, library: &Id, shelf: &Shelf) -> bool {
+        let holding =
+            state.find(library.as_str()).filter(|holding| holding.loaded().is_some_and(|library| library.index_job().is_none()));
+        let kept = self.snapshots.get(library);
+        let Some((holding, kept)) = holding.zip(kept).filter(|(holding, kept)| holding.seq() == kept.seq) else { return false };
+        let shelved = Holding::shelved(holding.summary(), &kept.file, shelf);
+        state.replace(shelved);
+        true
     }
 
     /// Removes the segments and snapshots among `names` that no checkpoint needs, the oldest first.
     pub(crate) fn remove_unneeded<S: Storage>(&self, storage: &S, names: &[String]) -> Result<()> {
         let segments = segments(names);
-        let needed = needed(&segments, self.last.seq).count();
+        let needed = needed(&segments, self.seq).count();
         let old_segments = segments.iter().take(segments.len() - needed);
-        let named = |name: &String| self.last.snapshots.iter().any(|(_, _, file)| file == name);
-        let old_snapshots = names.iter().filter(|name| name.ends_with(".vecino") && !named(name));
+        let named: BTreeSet<&String> = self.snapshots.values().map(|kept| &kept.file).collect();
+        let old_snapshots = names.iter().filter(|name| name.ends_with(".vecino") && !named.contains(name));
         old_segments.chain(old_snapshots).try_for_each(|name| storage.remove(name))
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     error::{Code, Error, Result},
     filter::PostingsJob,
     journal::{Journal, Opened, Recovery},
-    plan::{Plan, library_not_found},
+    plan::Plan,
     pool::Pool,
     query::{Answer, Query},
     snapshot,
@@ -79,7 +79,7 @@ impl<S: Storage> Database<S> {
             self.state.install(&finished);
             done += 1;
         }
-        let postings: Vec<PostingsJob> = self.state.libraries().filter_map(|library| library.postings_job(true)).collect();
+        let postings: Vec<PostingsJob> = self.state.loaded().filter_map(|library| library.postings_job(true)).collect();
         for job in postings {
             self.state.install_postings(&job.run());
         }
@@ -91,7 +91,7 @@ impl<S: Storage> Database<S> {
     /// # Errors
     /// [`Code::LibraryNotFound`], and those of [`Library::query`](crate::library::Library::query).
     pub fn query(&self, library: &str, query: &Query, pool: &dyn Pool) -> Result<Answer> {
-        self.state.find(library).ok_or_else(|| library_not_found(library))?.query(query, pool)
+        self.state.library(library)?.query(query, pool)
     }
 
     /// Writes snapshots of what has changed, and shortens the log.
@@ -111,8 +111,8 @@ impl<S: Storage> Database<S> {
     /// As [`snapshot::to_bytes`].
     pub fn state_bytes(&self) -> Result<Vec<u8>> {
         let mut all = Vec::new();
-        for library in self.state.libraries() {
-            snapshot::write(library, &mut all).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
+        for holding in self.state.holdings() {
+            snapshot::write(holding.library()?, &mut all).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
         }
         Ok(all)
     }

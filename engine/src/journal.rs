@@ -23,6 +23,7 @@ use crate::{
     checkpoint::{self, CHECKPOINT, Checkpoints},
     codec::{self, Frame, Position, SEGMENT_HEADER},
     error::{Code, Error, Result},
+    shelf::Shelf,
     snapshot,
     state::State,
     storage::Storage,
@@ -54,7 +55,7 @@ pub struct Journal<S> {
 /// What opening found that somebody may want to know.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovery {
-    /// Libraries opened from snapshots.
+    /// Libraries in snapshots.
     pub snapshots: usize,
     /// Records replayed from the log.
     pub replayed: usize,
@@ -92,8 +93,16 @@ impl<S: Storage> Journal<S> {
     /// # Errors
     /// [`Code::Damaged`] with the file and the offset, [`Code::UnsupportedVersion`], [`Code::Storage`]. Nothing is changed then.
     pub fn open(storage: S) -> Result<Opened<S>> {
+        Self::open_with(storage, None)
+    }
+
+    /// As [`Journal::open`], but with a shelf for libraries that are not opened at once.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; what is wrong with a library on the shelf is told when it is opened.
+    pub fn open_with(storage: S, shelf: Option<&Shelf>) -> Result<Opened<S>> {
         let names = storage.list()?;
-        let Loaded { checkpoints, state, tail, recovery, log_bytes, closed } = load(&storage, &names, u64::MAX)?;
+        let Loaded { checkpoints, state, tail, recovery, log_bytes, closed } = load(&storage, shelf, &names, u64::MAX)?;
         let (position, segment, len) = match tail {
             Some(tail) => {
                 // What is shown from now on must last, also what a killed process had not synced.
@@ -280,11 +289,11 @@ struct Loaded {
 }
 
 /// Reads everything, but no record after `until`; changes nothing.
-fn load<S: Storage>(storage: &S, names: &[String], until: u64) -> Result<Loaded> {
-    let (checkpoints, libraries, repaired) = Checkpoints::load(storage)?;
+fn load<S: Storage>(storage: &S, shelf: Option<&Shelf>, names: &[String], until: u64) -> Result<Loaded> {
+    let (checkpoints, holdings, repaired) = Checkpoints::load(storage, shelf)?;
     let seq = checkpoints.seq();
-    let mut recovery = Recovery { snapshots: libraries.len(), repaired, ..Recovery::default() };
-    let mut state = State::new(libraries, seq);
+    let mut recovery = Recovery { snapshots: holdings.len(), repaired, ..Recovery::default() };
+    let mut state = State::of(holdings, seq);
     let mut tail: Option<Tail> = None;
     let mut log_bytes = 0;
     for (name, last) in checkpoint::needed(&segments(names), seq) {
@@ -303,6 +312,7 @@ fn load<S: Storage>(storage: &S, names: &[String], until: u64) -> Result<Loaded>
         log_bytes += segment.valid_len;
         for (at, record) in segment.records {
             if at > seq && at <= until {
+                state.open_for(&record)?;
                 state.apply(at, record);
                 recovery.replayed += 1;
             }
@@ -344,7 +354,7 @@ fn check_end<S: Storage>(storage: &S, seq: u64, tail: Option<&Tail>) -> Result<b
 /// # Errors
 /// As [`Journal::open`]; [`Code::InvalidValue`] with the range, when the storage does not tell of that record.
 pub fn state_at<S: Storage>(storage: &S, at: Option<u64>) -> Result<State> {
-    let Loaded { checkpoints, state, tail, .. } = load(storage, &storage.list()?, at.unwrap_or(u64::MAX))?;
+    let Loaded { checkpoints, state, tail, .. } = load(storage, None, &storage.list()?, at.unwrap_or(u64::MAX))?;
     let (first, last) = (checkpoints.seq(), tail.map_or(checkpoints.seq(), |tail| tail.end.next_seq - 1));
     match at {
         Some(at) if at < first || at > last => {
@@ -454,7 +464,7 @@ pub fn check<S: Storage>(storage: &S) -> Result<Vec<Checked>> {
         found.push(Checked { file: name.clone(), bytes: bytes.len() as u64, items, problems });
     }
     if found.iter().all(|file| file.problems.is_empty())
-        && let Err(error) = load(storage, &names, u64::MAX)
+        && let Err(error) = load(storage, None, &names, u64::MAX)
     {
         let file = error.field.clone().unwrap_or_default();
         found.push(Checked { file, bytes: 0, items: 0, problems: vec![error] });

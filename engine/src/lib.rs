@@ -35,6 +35,7 @@ pub mod record;
 mod rows;
 pub mod salvage;
 pub mod scroll;
+pub mod shelf;
 pub mod slots;
 pub mod snapshot;
 pub mod state;

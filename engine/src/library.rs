@@ -17,6 +17,7 @@ use crate::{
     indexing::Indexing,
     model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, FieldId, Fields, Id, LibraryInfo},
     record::DocumentPut,
+    shelf::Summary,
     slots::SlotSet,
     texts::Texts,
     vectors::Vectors,
@@ -105,6 +106,22 @@ impl Library {
     /// Other names that lead to it, in their order.
     pub fn aliases(&self) -> impl Iterator<Item = &str> {
         self.aliases.iter().map(|alias| &**alias)
+    }
+
+    /// What is said of it where it is not opened. Cheap.
+    pub fn summary(&self) -> Summary {
+        let quality = self.index_state().quality;
+        Summary {
+            info: Arc::clone(&self.info),
+            fields: Arc::clone(&self.fields),
+            aliases: Arc::clone(&self.aliases),
+            documents: self.document_count(),
+            chunks: self.chunk_count(),
+            seq: self.seq,
+            measured_recall: quality
+                .and_then(|quality| quality.effort(self.info.index.target_recall, 1.0))
+                .map(|point| point.recall),
+        }
     }
 
     /// Sequence of the last record that changed this library.

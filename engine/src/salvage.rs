@@ -165,7 +165,7 @@ impl Replay {
         let first = self.next.unwrap_or(seq);
         let which = if first + 1 == seq { format!("record {first} is") } else { format!("records {first} to {} are", seq - 1) };
         self.lost.push(Error::new(Code::Damaged, format!("{which} missing before byte {at}")).field(file));
-        for library in self.state.libraries() {
+        for library in self.state.loaded() {
             self.known_fields.entry(library.info().id.clone()).or_insert_with(|| library.fields().list().len());
         }
     }
@@ -188,7 +188,7 @@ fn left_out(file: &str, at: u64, seq: u64, why: &str) -> Error {
 
 /// What a record came from, in the smallest steps.
 fn wishes(state: &State, record: Record, fields: usize, left_out: &mut Vec<String>) -> Vec<Command> {
-    let Some(known) = record.library().and_then(|id| state.find(id.as_str())) else { return Vec::new() };
+    let Some(known) = record.library().and_then(|id| state.library(id.as_str()).ok()) else { return Vec::new() };
     let library = known.info().id.to_string();
     let mut raw = |attributes: &Attributes| -> RawAttributes {
         let trusted: Attributes = attributes.iter().filter(|(id, _)| usize::from(id.0) < fields).cloned().collect();

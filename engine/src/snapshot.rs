@@ -22,6 +22,7 @@
 //!
 //! | tag | section |
 //! |---|---|
+//! | `SUMM` | postcard of `SummaryImage` (below): what is said of the library without opening it |
 //! | `META` | postcard of `Image` (below): the library, its fields, its documents and chunks by slot |
 //! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
 //! | `VECS` | the float rows of all slots, zero where a slot is free |
@@ -30,15 +31,15 @@
 //! | `STAT` | postcard of `IndexImage` (see `image`): which index it is, how far it is, and its measured recall |
 //! | `INDX` | the bytes of the index |
 //!
-//! `CODE`, `STAT` and `INDX` are derived from the others. Where one of them is damaged or missing, the library opens all the same, with a
-//! warning; the index is then built anew.
+//! `SUMM`, `CODE`, `STAT` and `INDX` are derived from the others. Where one of them is damaged or missing, the library opens all the
+//! same, with a warning; the index is then built anew.
 //!
 //! A library is a function of the log, and its snapshot of the library: equal logs give equal bytes. A library whose index has
 //! work waiting is brought up to date first. A reader ignores tags that it does not know.
 
 mod image;
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,7 @@ use crate::{
     library::{ChunkEntry, DocumentEntry, Library},
     model::{Attributes, ChunkMetadata, Document, Field, Id, LibraryInfo, limits::MAX_DIMENSION},
     pool::Sequential,
+    shelf::Summary,
     slots::SlotSet,
     texts::Texts,
     vectors::Vectors,
@@ -64,6 +66,7 @@ const MAGIC: &[u8; 8] = b"VECINO\r\n";
 const HEADER: usize = 64;
 const ENTRY: usize = 24;
 const ALIGN: usize = 64;
+const SUMM: [u8; 4] = *b"SUMM";
 const META: [u8; 4] = *b"META";
 const TEXT: [u8; 4] = *b"TEXT";
 const ALIA: [u8; 4] = *b"ALIA";
@@ -73,7 +76,18 @@ const STAT: [u8; 4] = *b"STAT";
 const INDX: [u8; 4] = *b"INDX";
 
 /// What can be made again from the rest.
-const DERIVED: [[u8; 4]; 3] = [CODE, STAT, INDX];
+const DERIVED: [[u8; 4]; 4] = [SUMM, CODE, STAT, INDX];
+
+/// The `SUMM` section.
+#[derive(Serialize, Deserialize)]
+struct SummaryImage {
+    info: LibraryInfo,
+    fields: Vec<Field>,
+    aliases: BTreeSet<Box<str>>,
+    documents: u64,
+    chunks: u64,
+    measured_recall: Option<f32>,
+}
 
 /// The `META` section.
 #[derive(Serialize, Deserialize)]
@@ -133,12 +147,14 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
             .collect(),
     };
     let meta = postcard::to_allocvec(&image).map_err(io::Error::other)?;
+    let summary = postcard::to_allocvec(&summary_image(library)).map_err(io::Error::other)?;
     let slots = 0..library.chunks.len() as u32;
     let rows: Vec<&[u8]> = (0..library.vectors.pages()).map(|page| bytemuck::cast_slice(library.vectors.page(page))).collect();
     let state = postcard::to_allocvec(&IndexImage::of(library)).map_err(io::Error::other)?;
     let index = library.indexing.serving.index.to_bytes();
     let aliases = postcard::to_allocvec(&*library.aliases).map_err(io::Error::other)?;
     let mut sections = vec![
+        Section { tag: SUMM, pieces: vec![&summary] },
         Section { tag: META, pieces: vec![&meta] },
         Section { tag: TEXT, pieces: slots.map(|slot| library.texts.get(slot).as_bytes()).collect() },
         Section { tag: VECS, pieces: rows },
@@ -150,6 +166,18 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
         sections.push(Section { tag: ALIA, pieces: vec![&aliases] });
     }
     write_sections(&sections, library.seq, out)
+}
+
+fn summary_image(library: &Library) -> SummaryImage {
+    let Summary { info, fields, aliases, documents, chunks, measured_recall, .. } = library.summary();
+    SummaryImage {
+        info: (*info).clone(),
+        fields: fields.list().to_vec(),
+        aliases: (*aliases).clone(),
+        documents: documents as u64,
+        chunks: chunks as u64,
+        measured_recall,
+    }
 }
 
 fn document_image(entry: &DocumentEntry) -> DocumentImage {
@@ -255,8 +283,35 @@ pub fn damage(name: &str, bytes: &[u8]) -> Vec<Error> {
     }
 }
 
+/// What the header of a snapshot tells: the sequence, the end of the table, and the sections with their checksums.
+struct Contents {
+    seq: u64,
+    table_end: usize,
+    sections: Vec<(Found, u32)>,
+}
+
 /// The sequence, the end of the table and the sections, which carry their damage.
 fn scan(name: &str, bytes: &[u8]) -> Result<(u64, usize, Vec<Found>)> {
+    let Contents { seq, table_end, sections } = contents(name, bytes)?;
+    let verified = |(found, sum): (Found, u32)| Found { damage: found.damage(name, bytes, sum), ..found };
+    Ok((seq, table_end, sections.into_iter().map(verified).collect()))
+}
+
+impl Found {
+    fn content<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        // `contents` has checked that it lies in the file.
+        bytes.get(self.offset..self.offset + self.len).unwrap_or_default()
+    }
+
+    fn damage(&self, name: &str, bytes: &[u8], sum: u32) -> Option<Error> {
+        let (found, tag) = (crc32c::crc32c(self.content(bytes)), String::from_utf8_lossy(&self.tag));
+        let detail = format!("the checksum of section {tag} is wrong");
+        (found != sum).then(|| Error::damaged(name, self.offset as u64, detail).numbers(sum, found))
+    }
+}
+
+/// Reads the header, and nothing of the sections.
+fn contents(name: &str, bytes: &[u8]) -> Result<Contents> {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return Err(Error::damaged(name, bytes.len() as u64, "the file ends within its header").numbers(HEADER, bytes.len()));
     };
@@ -287,15 +342,36 @@ fn scan(name: &str, bytes: &[u8]) -> Result<(u64, usize, Vec<Found>)> {
         let place = || Some(usize::try_from(offset).ok()?..usize::try_from(offset.checked_add(len)?).ok()?);
         let tag = [entry[0], entry[1], entry[2], entry[3]];
         let shown = String::from_utf8_lossy(&tag).into_owned();
-        let Some(content) = place().and_then(|place| bytes.get(place)) else {
+        if place().and_then(|place| bytes.get(place)).is_none() {
             return Err(Error::damaged(name, offset, format!("section {shown} lies outside the file")));
-        };
-        let found = crc32c::crc32c(content);
-        let damage = (found != sum)
-            .then(|| Error::damaged(name, offset, format!("the checksum of section {shown} is wrong")).numbers(sum, found));
-        sections.push(Found { tag, offset: offset as usize, len: len as usize, damage });
+        }
+        sections.push((Found { tag, offset: offset as usize, len: len as usize, damage: None }, sum));
     }
-    Ok((seq, HEADER + table.len(), sections))
+    Ok(Contents { seq, table_end: HEADER + table.len(), sections })
+}
+
+/// What is said of the library in a snapshot, without a look at the rest of it. `None` where that has to be opened to know: the
+/// file is older than this section, or the section is damaged.
+///
+/// # Errors
+/// As [`verify`], for the header.
+pub fn summary(name: &str, blob: &Blob) -> Result<Option<Summary>> {
+    let bytes = blob.bytes();
+    let Contents { seq, sections, .. } = contents(name, bytes)?;
+    let found = sections.iter().find(|(found, sum)| found.tag == SUMM && found.damage(name, bytes, *sum).is_none());
+    let image: Option<SummaryImage> = found.and_then(|(found, _)| postcard::from_bytes(found.content(bytes)).ok());
+    let count = |number: u64| usize::try_from(number).ok();
+    Ok(image.and_then(|image| {
+        Some(Summary {
+            info: Arc::new(image.info),
+            fields: Arc::new(image.fields.into_iter().collect()),
+            aliases: Arc::new(image.aliases),
+            documents: count(image.documents)?,
+            chunks: count(image.chunks)?,
+            seq,
+            measured_recall: image.measured_recall,
+        })
+    }))
 }
 
 /// Sections follow each other, and what lies between them is zero: so every bit of a file is accounted for.
@@ -344,19 +420,14 @@ pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
         found.damage.clone().map_or(Ok(found), Err)
     };
     let (meta, text, vecs) = (section(META)?, section(TEXT)?, section(VECS)?);
-    let wrong = |found: &Found, why: &str| Error::damaged(name, found.offset as u64, why);
+    let wrong = |found: &Found, why: &str| wrong(name, found, why);
     let image: Image = postcard::from_bytes(&blob.bytes()[meta.offset..meta.offset + meta.len])
         .map_err(|error| wrong(meta, &format!("the metadata cannot be decoded: {error}")))?;
 
-    let lens: Vec<usize> = image.chunks.iter().map(|chunk| chunk.as_ref().map_or(0, |chunk| chunk.text_bytes as usize)).collect();
-    let texts =
-        Texts::mapped(&lens, blob, text.offset, text.len).ok_or_else(|| wrong(text, "the texts do not fit their lengths"))?;
+    let lens = image.chunks.iter().map(|chunk| chunk.as_ref().map_or(0, |chunk| chunk.text_bytes as usize)).collect();
     let dimension = image.info.contract.dimension.unwrap_or(0) as usize;
     let rows = image.chunks.len();
-    let vectors = (dimension <= MAX_DIMENSION && (dimension > 0 || rows == 0) && rows * dimension * 4 == vecs.len)
-        .then(|| Vectors::mapped(dimension, rows, blob, vecs.offset))
-        .flatten()
-        .ok_or_else(|| wrong(vecs, "the vectors do not fit the number of slots and the dimension"))?;
+    let (texts, vectors) = mapped(name, blob, (text, lens), (vecs, rows, dimension))?;
 
     let mut library = Library::new(image.info, image.fields, seq);
     library.documents = image.documents.into_iter().map(|image| image.map(document_entry).map(Arc::new)).collect();
@@ -366,12 +437,13 @@ pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
     library.texts = texts;
     library.vectors = vectors;
     consistent(&library).map_err(|why| wrong(meta, why))?;
-    let content = |tag| section(tag).map(|found| (found, &blob.bytes()[found.offset..found.offset + found.len]));
+    let content = |tag| section(tag).map(|found| (found, found.content(blob.bytes())));
     if let Ok((found, bytes)) = content(ALIA) {
         let aliases = postcard::from_bytes(bytes).map_err(|error| wrong(found, &error.to_string()))?;
         library.aliases = Arc::new(aliases);
     }
-    let mut damage = Vec::new();
+    let mut damage: Vec<Error> =
+        sections.iter().filter(|found| found.tag == SUMM).filter_map(|found| found.damage.clone()).collect();
     let codes = content(CODE).and_then(|(found, bytes)| {
         Codes::from_bytes(dimension, rows, bytes).ok_or_else(|| wrong(found, "the codes do not fit the slots"))
     });
@@ -392,6 +464,67 @@ pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
         }
     }
     Ok(Opened { library, damage })
+}
+
+/// Texts of these lengths and rows, where they lie in a snapshot.
+fn mapped(
+    name: &str,
+    blob: &Blob,
+    (text, lens): (&Found, Vec<usize>),
+    (vecs, rows, dimension): (&Found, usize, usize),
+) -> Result<(Texts, Vectors)> {
+    let texts = Texts::mapped(&lens, blob, text.offset, text.len);
+    let texts = texts.ok_or_else(|| wrong(name, text, "the texts do not fit their lengths"))?;
+    let vectors = (dimension <= MAX_DIMENSION && (dimension > 0 || rows == 0) && rows * dimension * 4 == vecs.len)
+        .then(|| Vectors::mapped(dimension, rows, blob, vecs.offset))
+        .flatten()
+        .ok_or_else(|| wrong(name, vecs, "the vectors do not fit the number of slots and the dimension"))?;
+    Ok((texts, vectors))
+}
+
+fn wrong(name: &str, found: &Found, why: &str) -> Error {
+    Error::damaged(name, found.offset as u64, why)
+}
+
+/// The rows and texts of a library as they lie in its snapshot, to take the place of those that are held in memory.
+#[derive(Clone, Debug)]
+pub struct InPlace {
+    then: Library,
+    texts: Texts,
+    vectors: Vectors,
+}
+
+impl InPlace {
+    /// Finds them in the snapshot of `library`. Cost: one pass over the bytes for the checksums.
+    ///
+    /// # Errors
+    /// As [`verify`].
+    pub fn of(library: &Library, name: &str, blob: &Blob) -> Result<Self> {
+        let (_, sections) = verify(name, blob.bytes())?;
+        let missing = |tag: &str| Error::damaged(name, HEADER as u64, format!("section {tag} is missing"));
+        let section = |tag| sections.iter().find(|found| found.tag == tag);
+        let (text, vecs) = section(TEXT).zip(section(VECS)).ok_or_else(|| missing("TEXT or VECS"))?;
+        let lens = (0..library.chunks.len() as u32).map(|slot| library.texts.get(slot).len()).collect();
+        let (rows, dimension) = (library.chunks.len(), library.vectors.dimension());
+        let (texts, vectors) = mapped(name, blob, (text, lens), (vecs, rows, dimension))?;
+        Ok(Self { then: library.clone(), texts, vectors })
+    }
+
+    /// The library.
+    pub fn library(&self) -> &Id {
+        &self.then.info.id
+    }
+}
+
+impl Library {
+    /// Lets what has not changed since its snapshot was made lie there, and gives the memory back. Answers stay as they are.
+    pub(crate) fn rest_on(&mut self, place: &InPlace) {
+        let InPlace { then, texts, vectors } = place;
+        let mut resting = (self.texts.clone(), self.vectors.clone());
+        if resting.0.rest_on(&then.texts, texts) && resting.1.rest_on(&then.vectors, vectors) {
+            (self.texts, self.vectors) = resting;
+        }
+    }
 }
 
 /// Opens a snapshot from bytes, copied once for alignment.

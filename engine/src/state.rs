@@ -5,32 +5,42 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::{
+    error::Result,
     filter::PostingsDone,
     indexing::{IndexDone, IndexJob, Occasion},
     library::Library,
     model::Id,
+    plan::library_not_found,
     record::Record,
+    shelf::Holding,
+    snapshot::InPlace,
 };
 
-/// All libraries. Equal logs give equal states, on every machine. A clone is cheap, as that of a [`Library`] is.
+/// All libraries, in memory or on a [shelf](crate::shelf). Equal logs give equal states, on every machine. A clone is cheap, as
+/// that of a [`Library`] is.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    libraries: OrdMap<Id, Arc<Library>>,
+    libraries: OrdMap<Id, Holding>,
     names: OrdMap<Box<str>, Id>,
     aliases: OrdMap<Box<str>, Id>,
     seq: u64,
 }
 
 impl State {
-    /// The state after the record `seq`, holding these libraries.
+    /// The state after the record `seq`, with these libraries.
     pub fn new(libraries: impl IntoIterator<Item = Library>, seq: u64) -> Self {
+        Self::of(libraries.into_iter().map(|library| Holding::in_memory(Arc::new(library))), seq)
+    }
+
+    pub(crate) fn of(holdings: impl IntoIterator<Item = Holding>, seq: u64) -> Self {
         let mut state = Self { seq, ..Self::default() };
-        for library in libraries {
-            state.names.insert(library.info.name.clone(), library.info.id.clone());
-            for alias in library.aliases() {
-                state.aliases.insert(alias.into(), library.info.id.clone());
+        for holding in holdings {
+            let summary = holding.summary();
+            state.names.insert(summary.info.name.clone(), summary.info.id.clone());
+            for alias in &*summary.aliases {
+                state.aliases.insert(alias.clone(), summary.info.id.clone());
             }
-            state.libraries.insert(library.info.id.clone(), Arc::new(library));
+            state.libraries.insert(summary.info.id.clone(), holding);
         }
         state
     }
@@ -40,15 +50,20 @@ impl State {
         self.seq
     }
 
-    /// All libraries in the order of their ids.
-    pub fn libraries(&self) -> impl Iterator<Item = &Library> {
-        self.libraries.values().map(|library| &**library)
+    /// All libraries in the order of their ids, whether in memory or not.
+    pub fn holdings(&self) -> impl Iterator<Item = &Holding> {
+        self.libraries.values()
     }
 
     /// Libraries in the order of their ids, those after `after`.
-    pub fn libraries_after(&self, after: Option<&str>) -> impl Iterator<Item = &Library> {
+    pub fn holdings_after(&self, after: Option<&str>) -> impl Iterator<Item = &Holding> {
         use std::ops::Bound::{Excluded, Unbounded};
-        self.libraries.range::<_, str>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, library)| &**library)
+        self.libraries.range::<_, str>((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, holding)| holding)
+    }
+
+    /// The libraries that are in memory, in the order of their ids.
+    pub fn loaded(&self) -> impl Iterator<Item = &Library> {
+        self.libraries.values().filter_map(Holding::loaded)
     }
 
     /// The aliases and the ids of the libraries to which they lead, in the order of the aliases.
@@ -56,49 +71,93 @@ impl State {
         self.aliases.iter().map(|(alias, id)| (&**alias, id))
     }
 
-    /// Finds a library by its id, its name or an alias.
-    pub fn find(&self, id_or_name: &str) -> Option<&Library> {
+    /// Finds a library by its id, its name or an alias, without opening it.
+    pub fn find(&self, id_or_name: &str) -> Option<&Holding> {
         let by_name = || self.libraries.get(self.names.get(id_or_name).or_else(|| self.aliases.get(id_or_name))?);
-        self.libraries.get(id_or_name).or_else(by_name).map(|library| &**library)
+        self.libraries.get(id_or_name).or_else(by_name)
+    }
+
+    /// A library by its id, its name or an alias. Cost: that of opening it, if it is shelved.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`](crate::Code::LibraryNotFound), and those of [`Holding::library`].
+    pub fn library(&self, id_or_name: &str) -> Result<&Library> {
+        self.find(id_or_name).ok_or_else(|| library_not_found(id_or_name))?.library()
+    }
+
+    /// Opens the libraries that a record changes, so that it can be applied. Those that do not exist are passed over.
+    ///
+    /// # Errors
+    /// Those of [`Holding::library`].
+    pub fn open_for(&self, record: &Record) -> Result<()> {
+        let open = |id: &Id| self.libraries.get(id).map_or(Ok(()), |holding| holding.library().map(drop));
+        match record {
+            Record::LibraryDeleted { .. } => Ok(()),
+            Record::LibraryCopied { source, .. } => open(source),
+            Record::AliasesSet { aliases } => {
+                let leads = aliases.iter().flat_map(|(alias, library)| [self.aliases.get(alias), library.as_ref()]);
+                leads.flatten().try_for_each(open)
+            }
+            within => within.library().map_or(Ok(()), open),
+        }
+    }
+
+    /// Puts another holding of the same library, as of the same record, into its place.
+    pub(crate) fn replace(&mut self, holding: Holding) {
+        if let Some(known) = self.libraries.get_mut(&holding.id().clone()) {
+            *known = holding;
+        }
     }
 
     /// Puts what an index job made into its library, if it is still waited for.
     pub fn install(&mut self, done: &IndexDone) {
-        if let Some(library) = self.libraries.get_mut(&done.library) {
-            Arc::make_mut(library).install(done);
+        if let Some(library) = self.library_mut(&done.library) {
+            library.install(done);
+        }
+    }
+
+    /// Lets rows and texts of a library lie in its snapshot.
+    pub fn rest_on(&mut self, place: &InPlace) {
+        if let Some(library) = self.library_mut(place.library()) {
+            library.rest_on(place);
         }
     }
 
     /// Puts new postings into their library.
     pub fn install_postings(&mut self, done: &PostingsDone) {
-        if let Some(library) = self.libraries.get_mut(done.library()) {
-            Arc::make_mut(library).install_postings(done);
+        if let Some(library) = self.library_mut(done.library()) {
+            library.install_postings(done);
         }
     }
 
     /// The next piece of work for an index, if any waits: of the first library, in the order of ids, that has some.
     pub fn index_job(&self) -> Option<IndexJob> {
-        self.libraries().find_map(Library::index_job)
+        self.loaded().find_map(Library::index_job)
     }
 
-    /// Makes a record happen. Deterministic, and cannot fail. `seq` is the record's sequence.
+    fn library_mut(&mut self, id: &Id) -> Option<&mut Library> {
+        self.libraries.get_mut(id)?.library_mut()
+    }
+
+    /// Makes a record happen. Deterministic, and cannot fail. `seq` is the record's sequence. The libraries that it changes are in
+    /// memory: [`plan`](State::plan) has seen to it, or [`State::open_for`].
     pub fn apply(&mut self, seq: u64, record: Record) {
         self.seq = seq;
         match record {
             Record::LibraryCreated { info, fields } => {
                 self.names.insert(info.name.clone(), info.id.clone());
-                self.libraries.insert(info.id.clone(), Arc::new(Library::new(info, fields, seq)));
+                self.insert(Library::new(info, fields, seq));
             }
             Record::LibraryDeleted { library } => {
-                if let Some(library) = self.libraries.remove(&library) {
-                    self.names.remove(&library.info.name);
-                    for alias in library.aliases() {
+                if let Some(summary) = self.libraries.remove(&library).map(|holding| holding.summary()) {
+                    self.names.remove(&summary.info.name);
+                    for alias in &*summary.aliases {
                         self.aliases.remove(alias);
                     }
                 }
             }
             Record::LibraryUpdated { library, name, description } => {
-                if let Some(known) = self.libraries.get_mut(&library).map(Arc::make_mut) {
+                if let Some(known) = self.libraries.get_mut(&library).and_then(Holding::library_mut) {
                     self.names.remove(&known.info.name);
                     self.names.insert(name.clone(), library);
                     let info = Arc::make_mut(&mut known.info);
@@ -108,18 +167,17 @@ impl State {
                 }
             }
             Record::LibraryCopied { source, info } => {
-                if let Some(source) = self.libraries.get(&source) {
+                if let Some(source) = self.libraries.get(&source).and_then(Holding::loaded) {
                     self.names.insert(info.name.clone(), info.id.clone());
-                    let copy = Library { info: Arc::new(info), aliases: Arc::default(), seq, ..Library::clone(source) };
-                    self.libraries.insert(copy.info.id.clone(), Arc::new(copy));
+                    self.insert(Library { info: Arc::new(info), aliases: Arc::default(), seq, ..source.clone() });
                 }
             }
             Record::AliasesSet { aliases } => {
                 aliases.into_iter().for_each(|(alias, library)| self.set_alias(seq, alias, library));
             }
             within => {
-                let library = within.library().and_then(|library| self.libraries.get_mut(library));
-                if let Some(library) = library.map(Arc::make_mut) {
+                let library = within.library().and_then(|library| self.libraries.get_mut(library)?.library_mut());
+                if let Some(library) = library {
                     let occasion = library.apply(within);
                     library.seq = seq;
                     library.cut(seq, occasion);
@@ -130,14 +188,18 @@ impl State {
 }
 
 impl State {
+    fn insert(&mut self, library: Library) {
+        self.libraries.insert(library.info.id.clone(), Holding::in_memory(Arc::new(library)));
+    }
+
     fn set_alias(&mut self, seq: u64, alias: Box<str>, library: Option<Id>) {
         let old = self.aliases.remove(&alias);
-        if let Some(known) = old.and_then(|old| self.libraries.get_mut(&old)).map(Arc::make_mut) {
+        if let Some(known) = old.and_then(|old| self.libraries.get_mut(&old)?.library_mut()) {
             Arc::make_mut(&mut known.aliases).remove(&alias);
             known.seq = seq;
         }
         let Some(library) = library else { return };
-        if let Some(known) = self.libraries.get_mut(&library).map(Arc::make_mut) {
+        if let Some(known) = self.libraries.get_mut(&library).and_then(Holding::library_mut) {
             Arc::make_mut(&mut known.aliases).insert(alias.clone());
             known.seq = seq;
             self.aliases.insert(alias, library);

@@ -54,6 +54,25 @@ impl Texts {
         }
     }
 
+    /// Lets texts that are still those of `then` lie where `mapped` has them. Whether that could be done.
+    pub(crate) fn rest_on(&mut self, then: &Self, mapped: &Self) -> bool {
+        let mut spans = Vector::new();
+        for (slot, span) in self.spans.iter().enumerate() {
+            let same = match (span, then.spans.get(slot)) {
+                (Span::Owned(now), Some(Span::Owned(then))) => Arc::ptr_eq(now, then),
+                (Span::Mapped { offset: now, .. }, Some(Span::Mapped { offset: then, .. })) => now == then,
+                _ => false,
+            };
+            match mapped.spans.get(slot).filter(|_| same) {
+                Some(span) => spans.push_back(span.clone()),
+                None if matches!(span, Span::Mapped { .. }) => return false,
+                None => spans.push_back(span.clone()),
+            }
+        }
+        (self.spans, self.blob) = (spans, mapped.blob.clone());
+        true
+    }
+
     /// Sets the text of `slot`.
     pub(crate) fn set(&mut self, slot: u32, text: Box<str>) {
         while self.spans.len() <= slot as usize {

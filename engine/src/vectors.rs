@@ -130,6 +130,26 @@ impl Vectors {
         }
     }
 
+    /// Lets pages that are still those of `then` lie where `mapped` has them: rows of the same slots with the same numbers. Whether
+    /// that could be done.
+    pub(crate) fn rest_on(&mut self, then: &Self, mapped: &Self) -> bool {
+        let mut pages = Vector::new();
+        for (at, page) in self.pages.iter().enumerate() {
+            let same = match (page, then.pages.get(at)) {
+                (Page::Owned(now), Some(Page::Owned(then))) => Arc::ptr_eq(now, then),
+                (Page::Mapped(now), Some(Page::Mapped(then))) => now == then,
+                _ => false,
+            };
+            match mapped.pages.get(at).filter(|_| same) {
+                Some(page) => pages.push_back(page.clone()),
+                None if matches!(page, Page::Owned(_)) => pages.push_back(page.clone()),
+                None => return false,
+            }
+        }
+        (self.pages, self.blob) = (pages, mapped.blob.clone());
+        true
+    }
+
     /// Bytes of rows that are held in memory, those shared with clones too; rows in a mapped file are not counted.
     pub fn memory(&self) -> usize {
         let owned = |page: &Page| if let Page::Owned(floats) = page { floats.capacity() * 4 } else { 0 };

@@ -7,6 +7,7 @@ use crate::{
     calibrate::{Curve, shown},
     library::{ChunkEntry, DocumentEntry, Library},
     model::{EmbeddingModel, Field, FieldId, IndexParams},
+    shelf::Summary,
 };
 
 /// A library.
@@ -252,30 +253,7 @@ impl Library {
 
     /// The library as users see it.
     pub fn view(&self) -> LibraryView {
-        let info = self.info();
-        let model = info.contract.embedding_model.as_ref();
-        let fingerprint = |model: &EmbeddingModel| (!model.fingerprint.is_empty()).then(|| model.fingerprint.to_string());
-        let field = |(_, field): (FieldId, &Field)| (field.name.to_string(), field.kind.as_str().to_owned());
-        LibraryView {
-            id: info.id.to_string(),
-            name: info.name.to_string(),
-            metadata: LibraryMetadataView {
-                description: info.description.as_deref().map(str::to_owned),
-                created_at: info.created_at.to_string(),
-                index_type: info.index.index_type.as_str().to_owned(),
-                index_params: (info.index.params != IndexParams::default()).then_some(info.index.params),
-                target_recall: shown(info.index.target_recall),
-                embedding_dimension: info.contract.dimension,
-                embedding_model: model.map(|model| model.name.to_string()),
-                embedding_model_sha256: model.and_then(fingerprint),
-            },
-            metric: info.contract.metric.as_str().to_owned(),
-            schema: SchemaView { strict: info.strict_schema, fields: self.fields().named().map(field).collect() },
-            aliases: self.aliases().map(str::to_owned).collect(),
-            documents: self.document_count(),
-            chunks: self.chunk_count(),
-            seq: self.seq(),
-        }
+        self.summary().view()
     }
 
     /// A document as users see it.
@@ -319,6 +297,36 @@ impl Library {
         let mut all = self.fields().to_json(&document.document.attributes);
         all.extend(self.fields().to_json(&chunk.attributes));
         all
+    }
+}
+
+impl Summary {
+    /// The library as users see it.
+    pub fn view(&self) -> LibraryView {
+        let info = &self.info;
+        let model = info.contract.embedding_model.as_ref();
+        let fingerprint = |model: &EmbeddingModel| (!model.fingerprint.is_empty()).then(|| model.fingerprint.to_string());
+        let field = |(_, field): (FieldId, &Field)| (field.name.to_string(), field.kind.as_str().to_owned());
+        LibraryView {
+            id: info.id.to_string(),
+            name: info.name.to_string(),
+            metadata: LibraryMetadataView {
+                description: info.description.as_deref().map(str::to_owned),
+                created_at: info.created_at.to_string(),
+                index_type: info.index.index_type.as_str().to_owned(),
+                index_params: (info.index.params != IndexParams::default()).then_some(info.index.params),
+                target_recall: shown(info.index.target_recall),
+                embedding_dimension: info.contract.dimension,
+                embedding_model: model.map(|model| model.name.to_string()),
+                embedding_model_sha256: model.and_then(fingerprint),
+            },
+            metric: info.contract.metric.as_str().to_owned(),
+            schema: SchemaView { strict: info.strict_schema, fields: self.fields.named().map(field).collect() },
+            aliases: self.aliases.iter().map(ToString::to_string).collect(),
+            documents: self.documents,
+            chunks: self.chunks,
+            seq: self.seq,
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use toml::{Table, Value};
 use crate::{
     cli::{Cli, Output, bytes},
     memory::MemoryLimit,
+    store::UNLOAD_AFTER,
 };
 
 /// The subcommands that take settings.
@@ -93,6 +94,9 @@ pub struct ServeArgs {
     /// `off` for no limit.
     #[arg(long, value_name = "SIZE", env = "VECINO_MEMORY_LIMIT", default_value = "auto")]
     pub memory_limit: MemoryLimit,
+    /// Libraries that nobody has asked for so many seconds are unloaded, and opened again when somebody does; 0 for never.
+    #[arg(long, value_name = "SECONDS", env = "VECINO_UNLOAD_AFTER", default_value_t = UNLOAD_AFTER.as_secs(), value_parser = clap::value_parser!(u64).range(..=31_536_000))]
+    pub unload_after: u64,
     /// Queries that take longer are logged with their explanation; 0 for none.
     #[arg(long, value_name = "MS", env = "VECINO_SLOW_QUERY_MS", default_value = "1000", value_parser = millis)]
     pub slow_query_ms: Duration,

@@ -86,6 +86,11 @@ impl Memory {
         }
     }
 
+    /// Whether more than three quarters of the limit are taken: time to give back what can be had again.
+    pub fn is_short(&self) -> bool {
+        self.limit.is_some_and(|limit| self.held() > limit / 4 * 3)
+    }
+
     /// Room for a body of `bytes`.
     ///
     /// # Errors

@@ -59,10 +59,12 @@ pub(crate) struct Metrics {
 #[derive(Clone, Default)]
 struct Counts {
     libraries: Gauge,
+    loaded: Gauge,
     documents: Gauge,
     chunks: Gauge,
     seq: Gauge<u64, AtomicU64>,
     writes_waiting: Gauge,
+    unlinked: Gauge,
     log: Gauge<i64, AtomicI64>,
     recall: Gauge<f64, AtomicU64>,
 }
@@ -71,15 +73,19 @@ struct Counts {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) libraries: usize,
+    /// Those in memory.
+    pub(crate) loaded: usize,
     pub(crate) documents: usize,
     pub(crate) chunks: usize,
     pub(crate) seq: u64,
     pub(crate) writes_waiting: usize,
     pub(crate) log_bytes: u64,
+    /// Chunks that no index has taken in yet, of those that have one.
+    pub(crate) unlinked: usize,
     /// Bytes by part.
-    pub(crate) bytes: [(&'static str, u64); 2],
+    pub(crate) bytes: [(&'static str, u64); 4],
     /// The least recall that any library has measured for its index.
-    pub(crate) least_recall: Option<f64>,
+    pub(crate) least_recall: Option<f32>,
 }
 
 fn histogram() -> Histogram {
@@ -103,10 +109,16 @@ impl Default for Metrics {
         );
         registry.register_with_unit("log_sync_duration", "Time that the disk takes to make the log last", seconds, syncs.clone());
         registry.register("libraries", "Libraries", counts.libraries.clone());
+        registry.register(
+            "libraries_loaded",
+            "Libraries in memory; the others are opened when they are asked for",
+            counts.loaded.clone(),
+        );
         registry.register("documents", "Documents in all libraries", counts.documents.clone());
         registry.register("chunks", "Chunks in all libraries", counts.chunks.clone());
         registry.register("sequence", "Sequence of the last write", counts.seq.clone());
         registry.register("writes_waiting", "Writes that wait for the disk", counts.writes_waiting.clone());
+        registry.register("index_lag_chunks", "Chunks that wait for an index to take them in", counts.unlinked.clone());
         registry.register_with_unit("log", "Bytes of log since the last checkpoint", Unit::Bytes, counts.log.clone());
         registry.register_with_unit("memory", "Bytes held, by part", Unit::Bytes, bytes.clone());
         let what = "The least recall that any library has measured for its index; 1 where all answers are exact";
@@ -138,12 +150,14 @@ impl Metrics {
     pub(crate) fn write(&self, stored: &Stored) -> Result<String, std::fmt::Error> {
         let signed = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.counts.libraries.set(signed(stored.libraries));
+        self.counts.loaded.set(signed(stored.loaded));
         self.counts.documents.set(signed(stored.documents));
         self.counts.chunks.set(signed(stored.chunks));
         self.counts.seq.set(stored.seq);
         self.counts.writes_waiting.set(signed(stored.writes_waiting));
+        self.counts.unlinked.set(signed(stored.unlinked));
         self.counts.log.set(i64::try_from(stored.log_bytes).unwrap_or(i64::MAX));
-        self.counts.recall.set(stored.least_recall.unwrap_or(1.0));
+        self.counts.recall.set(stored.least_recall.map_or(1.0, |recall| (f64::from(recall) * 1e6).round() / 1e6));
         for (part, bytes) in stored.bytes {
             self.bytes.get_or_create(&PartLabels { part }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
@@ -168,7 +182,9 @@ mod tests {
             libraries: 3,
             seq: 12,
             least_recall: Some(0.97),
-            bytes: [("vectors", 5), ("codes", 3)],
+            loaded: 2,
+            unlinked: 7,
+            bytes: [("vectors", 5), ("codes", 3), ("indexes", 2), ("process", 10)],
             ..Stored::default()
         };
         let text = metrics.write(&stored).unwrap();
@@ -178,6 +194,8 @@ mod tests {
             "vecino_query_duration_seconds_bucket{le=\"0.0005\",index=\"hnsw\",strategy=\"index\"} 1",
             "vecino_log_sync_duration_seconds_count 1",
             "vecino_libraries 3",
+            "vecino_libraries_loaded 2",
+            "vecino_index_lag_chunks 7",
             "vecino_sequence 12",
             "vecino_measured_recall 0.97",
             "vecino_memory_bytes{part=\"vectors\"} 5",

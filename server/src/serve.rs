@@ -43,7 +43,8 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
     let address = listener.local_addr().context("cannot tell the address")?;
     let tls = args.tls_cert.clone().zip(args.tls_key.clone()).map(|(cert, key)| Tls::open(cert, key)).transpose()?;
     let slow_query = Some(args.slow_query_ms).filter(|limit| !limit.is_zero());
-    let service = Arc::new(open(args)?.with_slow_query(slow_query));
+    let memory = Arc::new(Memory::new(args.memory_limit));
+    let service = Arc::new(open(args, &memory)?.with_slow_query(slow_query));
     let keys = Arc::new(open_keys(args)?);
     let loopback = args.listen.ip().is_loopback();
     if !loopback && !keys.required() && !args.insecure_no_auth {
@@ -62,7 +63,7 @@ pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
         audit: args.audit_log.as_deref().map(AuditLog::open).transpose()?.unwrap_or_default(),
         loopback,
         telemetry: telemetry.unwrap_or_default(),
-        memory: Arc::new(Memory::new(args.memory_limit)),
+        memory,
         origins: origins(&args.cors_origin)?,
     };
     let router = api::router(Arc::clone(&service), options)?;
@@ -119,13 +120,16 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
     Ok(listener)
 }
 
-fn open(args: &ServeArgs) -> Result<Service> {
+fn open(args: &ServeArgs, memory: &Arc<Memory>) -> Result<Service> {
     let embedder = StaticEmbedder::load().context("the built-in embedding model cannot be read")?;
     let storage = FileStorage::open(&args.data_dir)?;
     let begun = Instant::now();
     let options = StoreOptions {
         checkpoint_after: args.snapshot_after_bytes,
         reserve: args.reserve_bytes.unwrap_or_else(|| storage.usual_reserve()),
+        unload_after: Duration::from_secs(args.unload_after),
+        memory: Arc::clone(memory),
+        ..StoreOptions::default()
     };
     let opened = Service::open(storage, Box::new(embedder), options);
     let (service, recovery) = opened.with_context(|| format!("cannot open {}", args.data_dir.display()))?;

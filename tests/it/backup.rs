@@ -24,8 +24,8 @@ fn put(server: &Server, id: &str) -> u64 {
 fn bytes(folder: &Path, at: Option<u64>) -> Vec<u8> {
     let state = journal::state_at(&FileStorage::open_read_only(folder).unwrap(), at).unwrap();
     let mut all = Vec::new();
-    for library in state.libraries() {
-        vecino_engine::snapshot::write(library, &mut all).unwrap();
+    for holding in state.holdings() {
+        vecino_engine::snapshot::write(holding.library().unwrap(), &mut all).unwrap();
     }
     all
 }

@@ -97,7 +97,7 @@ fn create(index_type: IndexType, metric: Metric) -> Database<MemoryStorage> {
 }
 
 fn library(database: &Database<MemoryStorage>) -> &Library {
-    database.state().find("l").unwrap()
+    database.state().library("l").unwrap()
 }
 
 fn ask(database: &Database<MemoryStorage>, embedding: &[f32], k: usize, target_recall: Option<f32>) -> Answer {

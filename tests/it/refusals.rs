@@ -295,7 +295,7 @@ fn a_batch_may_move_chunk_ids_between_the_documents_that_it_replaces() {
         now: NOW,
     };
     database.execute(replace(documents)).unwrap();
-    let library = database.state().find("books").unwrap();
+    let library = database.state().library("books").unwrap();
     let owner = |chunk: &str| {
         let entry = library.chunk_at(library.slot(chunk).unwrap()).unwrap();
         library.document_at(entry.document).unwrap().document.id.to_string()

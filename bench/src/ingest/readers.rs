@@ -44,7 +44,7 @@ fn search(store: &Store, dimension: usize, stop: &AtomicBool) -> Result<Vec<f64>
         let query = Query { embedding: vector(took.len(), dimension), ..Query::default() };
         let at = Instant::now();
         let state = store.state();
-        let library = state.find(PLACE).ok_or_else(|| anyhow!("no library"))?;
+        let library = state.library(PLACE)?;
         library.query(&query, &Sequential)?;
         took.push(at.elapsed().as_secs_f64());
     }

@@ -29,7 +29,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     }
     let (tail, dimension) = (bench.args.chunks / 10, bench.args.dimension);
     {
-        let (store, _) = Store::open(FileStorage::open(&folder)?, options)?;
+        let (store, _) = Store::open(FileStorage::open(&folder)?, options.clone())?;
         for _ in 0..tail {
             add(&store, dimension)?;
         }
@@ -37,7 +37,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let mut took = Vec::new();
     for _ in 0..bench.args.rounds {
         let begun = Instant::now();
-        let (store, recovery) = Store::open(FileStorage::open(&folder)?, options)?;
+        let (store, recovery) = Store::open(FileStorage::open(&folder)?, options.clone())?;
         took.push(begun.elapsed().as_secs_f64());
         if recovery.snapshots != 1 || recovery.replayed != tail {
             return Err(anyhow!("{} snapshots and {} records were found", recovery.snapshots, recovery.replayed));

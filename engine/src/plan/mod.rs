@@ -16,7 +16,6 @@ pub(crate) use index::check_target_recall;
 use crate::{
     command::{Command, LibraryDraft},
     error::{Code, Error, Result},
-    library::Library,
     model::{
         Contract, Field, Id, IndexSettings, LibraryInfo, Timestamp, check_field_name,
         limits::{MAX_ALIASES_PER_REQUEST, MAX_DESCRIPTION_CHARS, MAX_DIMENSION, MAX_FIELDS, MAX_METADATA_CHARS, MAX_NAME_BYTES},
@@ -50,55 +49,57 @@ impl Plan {
 }
 
 impl State {
-    /// Checks a command against the state. Pure; cost: that of reading the command.
+    /// Checks a command against the state, and opens the libraries that it is about. Cost: that of reading the command.
     ///
     /// # Errors
-    /// All that a user can do wrong, with the field and the numbers.
+    /// All that a user can do wrong, with the field and the numbers; those of [`Holding::library`](crate::shelf::Holding::library).
     pub fn plan(&self, command: Command) -> Result<Plan> {
+        let plan = self.check(command)?;
+        plan.record.as_ref().map_or(Ok(()), |record| self.open_for(record))?;
+        Ok(plan)
+    }
+
+    fn check(&self, command: Command) -> Result<Plan> {
         match command {
             Command::CreateLibrary(draft) => self.create_library(draft).map(Plan::of),
             Command::UpdateLibrary { library, name, description } => {
                 self.update_library(&library, name.as_deref(), description.as_deref()).map(Plan::of)
             }
             Command::DeleteLibrary { library } => {
-                Ok(Plan::of(Record::LibraryDeleted { library: self.known(&library)?.info.id.clone() }))
+                let holding = self.find(&library).ok_or_else(|| library_not_found(&library))?;
+                Ok(Plan::of(Record::LibraryDeleted { library: holding.id().clone() }))
             }
             Command::PutDocuments { library, documents, on_conflict, embedded_by, now } => {
-                documents::put(self.known(&library)?, documents, on_conflict, embedded_by, now)
+                documents::put(self.library(&library)?, documents, on_conflict, embedded_by, now)
             }
             Command::UpdateDocument { library, document, patch } => {
-                documents::update(self.known(&library)?, &document, patch).map(Plan::of)
+                documents::update(self.library(&library)?, &document, patch).map(Plan::of)
             }
-            Command::DeleteDocuments { library, documents } => deletions::documents(self.known(&library)?, documents),
-            Command::ChooseIndex { library, index, rebuild } => index::choose(self.known(&library)?, &index, rebuild),
-            Command::CutIndex { library } => Ok(index::cut(self.known(&library)?)),
+            Command::DeleteDocuments { library, documents } => deletions::documents(self.library(&library)?, documents),
+            Command::ChooseIndex { library, index, rebuild } => index::choose(self.library(&library)?, &index, rebuild),
+            Command::CutIndex { library } => Ok(index::cut(self.library(&library)?)),
             Command::AddChunks { library, document, chunks, embedded_by, now } => {
-                chunks::add(self.known(&library)?, &document, chunks, embedded_by, now)
+                chunks::add(self.library(&library)?, &document, chunks, embedded_by, now)
             }
             Command::UpdateChunk { library, chunk, patch, embedded_by } => {
-                chunks::update(self.known(&library)?, &chunk, patch, embedded_by).map(Plan::of)
+                chunks::update(self.library(&library)?, &chunk, patch, embedded_by).map(Plan::of)
             }
-            Command::DeleteChunks { library, chunks } => deletions::chunks(self.known(&library)?, chunks),
+            Command::DeleteChunks { library, chunks } => deletions::chunks(self.library(&library)?, chunks),
             Command::PutChunks { library, chunks, on_conflict, embedded_by, now } => {
-                chunks::put(self.known(&library)?, chunks, on_conflict, embedded_by, now)
+                chunks::put(self.library(&library)?, chunks, on_conflict, embedded_by, now)
             }
-            Command::DeleteMatching { library, kind, filter } => deletions::matching(self.known(&library)?, kind, &filter),
+            Command::DeleteMatching { library, kind, filter } => deletions::matching(self.library(&library)?, kind, &filter),
             Command::IfUnchanged { library, seq, command } => {
-                let known = self.known(&library)?;
+                let known = self.library(&library)?;
                 if known.seq() != seq {
                     return Err(changed(seq, known.seq()));
                 }
-                self.plan(*command)
+                self.check(*command)
             }
-            Command::ChangeSchema { library, change } => schema::change(self.known(&library)?, change).map(Plan::of),
+            Command::ChangeSchema { library, change } => schema::change(self.library(&library)?, change).map(Plan::of),
             Command::CopyLibrary { library, id, name, now } => self.copy_library(&library, &id, &name, now).map(Plan::of),
             Command::SetAliases { aliases } => self.set_aliases(aliases),
         }
-    }
-
-    /// A library that must exist, by id or name.
-    fn known(&self, id: &str) -> Result<&Library> {
-        self.find(id).ok_or_else(|| library_not_found(id))
     }
 
     fn create_library(&self, draft: LibraryDraft) -> Result<Record> {
@@ -139,7 +140,7 @@ impl State {
     }
 
     fn update_library(&self, id: &str, name: Option<&str>, description: Option<&str>) -> Result<Record> {
-        let info = &self.known(id)?.info;
+        let info = &self.library(id)?.info;
         let name = match name {
             Some(name) if name != &*info.name => self.free_name(name)?,
             _ => info.name.clone(),
@@ -152,7 +153,7 @@ impl State {
     }
 
     fn copy_library(&self, source: &str, id: &str, name: &str, now: Timestamp) -> Result<Record> {
-        let source = &self.known(source)?.info;
+        let source = &self.library(source)?.info;
         if self.find(id).is_some() {
             return Err(library_exists(id, "id"));
         }
@@ -175,7 +176,7 @@ impl State {
                         self.free_name(&alias).map_err(|error| place(Error { field: None, ..error }))?;
                     }
                     let found = self.find(&library).ok_or_else(|| place(Error { field: None, ..library_not_found(&library) }))?;
-                    Some(found.info.id.clone())
+                    Some(found.id().clone())
                 }
                 None if known => None,
                 None => {

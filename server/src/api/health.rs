@@ -95,7 +95,8 @@ async fn info(State(app): State<App>) -> Json<Info> {
     (status = 200, description = "In the text form of OpenMetrics.", content_type = "application/openmetrics-text", body = String),
     Failures))]
 async fn metrics(State(app): State<App>) -> Answer<Response> {
-    let stored = blocking(&app, |service| Ok(service.figures())).await?;
+    let process = app.memory.held();
+    let stored = blocking(&app, move |service| Ok(service.figures(process))).await?;
     let text = METRICS.write(&stored).map_err(|error| Problem::new("internal", error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }

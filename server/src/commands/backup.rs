@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde::Serialize;
 use tempfile::NamedTempFile;
-use vecino_engine::{Error, journal, salvage, state::State};
+use vecino_engine::{Error, journal, salvage, shelf::Summary, state::State};
 
 use super::{
     progress::{counted, say},
@@ -74,13 +74,13 @@ struct Made {
 
 impl Made {
     fn of(folder: &Path, state: &State) -> Self {
-        let sum = |count: fn(&vecino_engine::library::Library) -> usize| state.libraries().map(count).sum();
+        let sum = |count: fn(&Summary) -> usize| state.holdings().map(|holding| count(&holding.summary())).sum();
         Self {
             folder: folder.display().to_string(),
             seq: state.seq(),
-            libraries: state.libraries().count(),
-            documents: sum(|library| library.document_count()),
-            chunks: sum(|library| library.chunk_count()),
+            libraries: state.holdings().count(),
+            documents: sum(|summary| summary.documents),
+            chunks: sum(|summary| summary.chunks),
             lost: None,
         }
     }

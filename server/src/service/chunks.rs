@@ -13,7 +13,7 @@ use vecino_engine::{
     view::ChunkView,
 };
 
-use super::{Listed, Page, Service, WriteOptions, embedding::Waiting, known, libraries::Deleted};
+use super::{Listed, Page, Service, WriteOptions, embedding::Waiting, libraries::Deleted};
 use crate::host::in_place;
 
 /// A chunk to be written.
@@ -191,7 +191,7 @@ impl Service {
     ) -> Result<ChunkUpdated> {
         let name = library.to_owned();
         let seen = move |state: &State, written: Written, _: Vec<String>| {
-            Ok(ChunkUpdated { chunk: chunk_view(known(state, &name)?, &id, false)?, seq: written.seq })
+            Ok(ChunkUpdated { chunk: chunk_view(state.library(&name)?, &id, false)?, seq: written.seq })
         };
         self.place(library, vec![(document, chunk)], OnConflict::Replace, options, seen).await.map_err(|mut error| {
             if let Some(rest) = error.field.as_deref().and_then(|field| field.strip_prefix("chunks[0].")) {
@@ -268,7 +268,7 @@ impl Service {
         let (name, id) = (library.to_owned(), id.to_owned());
         let command = Command::UpdateChunk { library: name.clone(), chunk: id.clone(), patch, embedded_by };
         let seen = move |state: &State, written: Written| {
-            Ok(ChunkUpdated { chunk: chunk_view(known(state, &name)?, &id, false)?, seq: written.seq })
+            Ok(ChunkUpdated { chunk: chunk_view(state.library(&name)?, &id, false)?, seq: written.seq })
         };
         self.write(options, library, command, seen).await.map_err(|error| where_given(error, "", &from_metadata))?
     }

@@ -20,7 +20,6 @@ use super::{
     Listed, Page, Service, WriteOptions,
     chunks::{NewChunk, where_given},
     embedding::Waiting,
-    known,
     libraries::Deleted,
     split::split,
 };
@@ -128,7 +127,7 @@ impl Service {
         let (name, id) = (library.to_owned(), document.draft.id.clone());
         let existed = self.with_library(library, |library| Ok(library.document(&id).is_some()))?;
         let seen = move |state: &State, written: Written, count: usize, _: usize| {
-            let library = known(state, &name)?;
+            let library = state.library(&name)?;
             let entry = library.document(&id).ok_or_else(|| document_not_found(&id))?;
             let view = library.document_view(entry);
             let skipped = count == 0;
@@ -184,7 +183,7 @@ impl Service {
             now: self.now(),
         };
         let seen = move |state: &State, written: Written| {
-            let there = |id: &str| state.find(&name).is_some_and(|library| library.slot(id).is_some());
+            let there = |id: &str| state.library(&name).is_ok_and(|library| library.slot(id).is_some());
             let chunks = sizes.iter().filter(|(id, _)| there(id)).map(|(_, chunks)| chunks).sum();
             seen(state, written, total - written.skipped, chunks)
         };
@@ -300,7 +299,7 @@ impl Service {
         let (name, id) = (library.to_owned(), id.to_owned());
         let command = Command::UpdateDocument { library: name.clone(), document: id.clone(), patch };
         let seen = move |state: &State, written: Written| {
-            Ok(DocumentUpdated { document: document_view(known(state, &name)?, &id)?, seq: written.seq })
+            Ok(DocumentUpdated { document: document_view(state.library(&name)?, &id)?, seq: written.seq })
         };
         self.write(options, library, command, seen).await?
     }

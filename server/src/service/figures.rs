@@ -4,8 +4,8 @@ use super::Service;
 use crate::metrics::Stored;
 
 impl Service {
-    /// Counts what is stored. Cost: a look at every library.
-    pub(crate) fn figures(&self) -> Stored {
+    /// Counts what is stored, in a process of so many bytes. Cost: a look at every library, which opens none.
+    pub(crate) fn figures(&self, process: u64) -> Stored {
         let state = self.store.state();
         let mut stored = Stored {
             seq: state.seq(),
@@ -13,17 +13,23 @@ impl Service {
             log_bytes: self.store.log_bytes(),
             ..Stored::default()
         };
-        let (mut vectors, mut codes) = (0, 0);
-        for library in state.libraries() {
+        let (mut vectors, mut codes, mut links) = (0, 0, 0);
+        for holding in state.holdings() {
+            let summary = holding.summary();
             stored.libraries += 1;
-            stored.documents += library.document_count();
-            stored.chunks += library.chunk_count();
+            stored.documents += summary.documents;
+            stored.chunks += summary.chunks;
+            stored.least_recall = [stored.least_recall, summary.measured_recall].into_iter().flatten().reduce(f32::min);
+        }
+        for library in state.loaded() {
+            stored.loaded += 1;
             vectors += library.vectors().memory() as u64;
             codes += library.codes().memory() as u64;
-            let measured = library.quality_view().measured_recall;
-            stored.least_recall = [stored.least_recall, measured].into_iter().flatten().reduce(f64::min);
+            let index = library.index_state();
+            links += index.memory as u64;
+            stored.unlinked += index.unlinked;
         }
-        stored.bytes = [("vectors", vectors), ("codes", codes)];
+        stored.bytes = [("vectors", vectors), ("codes", codes), ("indexes", links), ("process", process)];
         stored
     }
 }

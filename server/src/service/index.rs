@@ -6,7 +6,7 @@ use vecino_engine::{
     view::{IndexView, QualityView},
 };
 
-use super::{Service, WriteOptions, known};
+use super::{Service, WriteOptions};
 
 impl Service {
     /// What the index is, and what it waits for.
@@ -30,7 +30,7 @@ impl Service {
     ) -> Result<IndexView> {
         let name = library.to_owned();
         let command = Command::ChooseIndex { library: name.clone(), index, rebuild };
-        self.write(options, library, command, move |state, _| Ok(known(state, &name)?.index_view())).await?
+        self.write(options, library, command, move |state, _| Ok(state.library(&name)?.index_view())).await?
     }
 
     /// How good the answers are.

@@ -13,7 +13,7 @@ use vecino_engine::{
     view::{IndexView, LibraryView},
 };
 
-use super::{Listed, Page, Service, WriteOptions, known};
+use super::{Listed, Page, Service, WriteOptions};
 use crate::store::Durability;
 
 /// What a deletion answers.
@@ -106,8 +106,8 @@ impl Service {
     /// [`Code::Storage`] after a failure inside.
     pub fn libraries(&self, page: &Page, shown: impl Fn(&str) -> bool) -> Result<Listed<LibraryView>> {
         self.store.read(|state| {
-            let libraries = state.libraries_after(page.after.as_deref()).filter(|library| shown(library.info().id.as_str()));
-            Ok(page.take(libraries, |library| library.info().id.to_string(), |library| Some(library.view())))
+            let libraries = state.holdings_after(page.after.as_deref()).filter(|library| shown(library.id().as_str()));
+            Ok(page.take(libraries, |library| library.id().to_string(), |library| Some(library.summary().view())))
         })
     }
 
@@ -116,7 +116,7 @@ impl Service {
     /// # Errors
     /// [`Code::Storage`] after a failure inside.
     pub fn library_id(&self, library: &str) -> Result<Option<String>> {
-        self.store.read(|state| Ok(state.find(library).map(|library| library.info().id.to_string())))
+        self.store.read(|state| Ok(state.find(library).map(|library| library.id().to_string())))
     }
 
     /// A library by id or name.
@@ -158,7 +158,7 @@ impl Service {
     pub fn export_library(&self, library: &str, known_seq: Option<u64>) -> Result<Exported> {
         let known_now = self.with_library(library, |library| Ok((library.info().id.clone(), library.seq())))?;
         let state = if known_seq == Some(known_now.1) { self.store.state() } else { self.store.settled(&known_now.0)? };
-        let library = known(&state, library)?;
+        let library = state.library(library)?;
         let bytes = if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(library)?) };
         Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
     }
@@ -199,7 +199,7 @@ impl Service {
     /// [`Code::LibraryNotFound`], [`Code::LibraryExists`], or what is wrong with the name or the id.
     pub async fn copy_library(&self, library: &str, id: String, name: String, options: WriteOptions) -> Result<LibraryView> {
         let command = Command::CopyLibrary { library: library.to_owned(), id: id.clone(), name, now: self.now() };
-        let seen = move |state: &State, _: Written| known(state, &id).map(vecino_engine::library::Library::view);
+        let seen = move |state: &State, _: Written| state.library(&id).map(vecino_engine::library::Library::view);
         self.write(options, library, command, seen).await?
     }
 
@@ -221,6 +221,6 @@ impl Service {
 
     async fn write_library(&self, command: Command, id: String, options: WriteOptions) -> Result<LibraryView> {
         let name = id.clone();
-        self.write(options, &id, command, move |state, _| known(state, &name).map(vecino_engine::library::Library::view)).await?
+        self.write(options, &id, command, move |state, _| state.library(&name).map(vecino_engine::library::Library::view)).await?
     }
 }

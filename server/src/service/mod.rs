@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use vecino_engine::{
     Error, Result, checkpoint::Checkpointed, command::Command, db::Written, host::Host, journal::Recovery, library::Library,
-    model::Timestamp, plan::library_not_found, state::State,
+    model::Timestamp, state::State,
 };
 
 use self::{jobs::Jobs, split::SplitOptions};
@@ -177,12 +177,8 @@ impl Service {
 
     /// Reads a library, by id or name.
     fn with_library<T>(&self, library: &str, read: impl FnOnce(&Library) -> Result<T>) -> Result<T> {
-        self.store.read(|state| read(known(state, library)?))
+        read(self.store.opened(library)?.library(library)?)
     }
-}
-
-fn known<'a>(state: &'a State, library: &str) -> Result<&'a Library> {
-    state.find(library).ok_or_else(|| library_not_found(library))
 }
 
 impl Page {

@@ -7,11 +7,12 @@ use serde_json::{Map, Value as Json};
 use vecino_engine::{
     Result,
     library::{DocumentEntry, Library},
+    shelf::Holding,
     state::State,
     view::{ChunkMetadataView, DocumentMetadataView},
 };
 
-use super::{Service, known};
+use super::Service;
 
 /// Bytes of lines that are made at once.
 const PART_BYTES: usize = 64 * 1024;
@@ -51,8 +52,8 @@ impl Service {
     /// # Errors
     /// [`vecino_engine::Code::LibraryNotFound`].
     pub fn export(&self, library: &str, with_embedding: bool) -> Result<Export> {
-        let state = self.store.state();
-        let library = known(&state, library)?.info().id.to_string();
+        let state = self.store.opened(library)?;
+        let library = state.library(library)?.info().id.to_string();
         Ok(Export { state, library, with_embedding, after: None, ended: false })
     }
 }
@@ -60,7 +61,7 @@ impl Service {
 impl Export {
     /// Sequence of the last write that changed the library.
     pub fn seq(&self) -> u64 {
-        self.state.find(&self.library).map_or(0, Library::seq)
+        self.state.find(&self.library).map_or(0, Holding::seq)
     }
 }
 
@@ -69,7 +70,7 @@ impl Iterator for Export {
 
     /// Some lines more.
     fn next(&mut self) -> Option<Self::Item> {
-        let library = self.state.find(&self.library).filter(|_| !self.ended)?;
+        let library = self.state.find(&self.library).and_then(Holding::loaded).filter(|_| !self.ended)?;
         let mut lines = Vec::new();
         let after = self.after.take();
         let mut last = None;

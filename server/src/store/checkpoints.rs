@@ -109,6 +109,21 @@ impl Schedule {
         }
     }
 
+    /// What is known of the last checkpoint.
+    pub(super) fn known(&self) -> Checkpoints {
+        self.inner().known.clone()
+    }
+
+    /// Asks for a checkpoint that is not due yet, so that memory can be had back, where the log is worth it.
+    pub(super) fn hasten(&self, state: &State) {
+        let mut inner = self.inner();
+        let worth = SLACK.max(inner.known.live_bytes(state) / 8);
+        if self.after > 0 && inner.log > worth && inner.wait_at.is_none() && !inner.wanted {
+            inner.wanted = true;
+            self.changed.notify_all();
+        }
+    }
+
     /// Bytes of log since the last checkpoint, as of the last write.
     pub(super) fn log_bytes(&self) -> u64 {
         self.inner().log

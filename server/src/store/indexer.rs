@@ -134,7 +134,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
 
     /// Makes new postings where they are worth it.
     fn post(&self, at_rest: impl Fn(&Id) -> bool) -> Result<()> {
-        for library in self.state().libraries() {
+        for library in self.state().loaded() {
             if let Some(job) = library.postings_job(at_rest(&library.info().id)).filter(|_| !self.indexer.pool.stopped()) {
                 let done = job.run();
                 self.amend(|state| state.install_postings(&done))?;
@@ -152,7 +152,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         let _one = self.indexer.building.lock().map_err(|_| interrupted())?;
         let mut state = take()?;
         let job = |state: &State| match library {
-            Some(library) => state.find(library.as_str())?.index_job(),
+            Some(library) => state.find(library.as_str())?.loaded()?.index_job(),
             None => state.index_job(),
         };
         while let Some(job) = job(&state) {
@@ -167,7 +167,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
     fn tails(&self) -> BTreeMap<Id, u64> {
         let state = self.state();
         let has_tail = |library: &&Library| library.index_state().changed >= TAIL || library.postings_job(true).is_some();
-        let tails = state.libraries().filter(has_tail);
+        let tails = state.loaded().filter(has_tail);
         tails.map(|library| (library.info().id.clone(), library.seq())).collect()
     }
 

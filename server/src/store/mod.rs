@@ -14,6 +14,7 @@ mod space;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod unload;
 mod writer;
 
 use std::{
@@ -27,11 +28,13 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use vecino_engine::{
     Code, Error, Result,
-    checkpoint::Checkpointed,
+    checkpoint::{Checkpointed, Checkpoints},
     command::Command,
     db::Written,
     journal::{Journal, Opened, Recovery},
     model::Id,
+    plan::library_not_found,
+    shelf::{Holding, Shelf},
     state::State,
     storage::Storage,
 };
@@ -41,9 +44,15 @@ use self::{
     indexer::Indexer,
     order::{Order, Write, interrupted, weight},
     queue::{Lead, Limits, Queue, Refused},
+    unload::Unloader,
     writer::Writer,
 };
-use crate::{backup, host::in_place, storage::FileStorage};
+use crate::{
+    backup,
+    host::in_place,
+    memory::{Memory, MemoryLimit},
+    storage::FileStorage,
+};
 
 pub use order::Durability;
 
@@ -56,18 +65,39 @@ const WAITING: Limits = Limits { items: 4_096, weight: 256 << 20 };
 /// What is written as one: writes, and their bytes.
 const GROUP: Limits = Limits { items: 1_024, weight: 4 << 20 };
 
+/// Libraries with fewer bytes of rows in memory than this stay there after a snapshot, until they are unloaded.
+const WORTH_RESTING: usize = 1 << 20;
+
 /// How a store behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// Bytes of log that are worth a checkpoint in any case; 0 for checkpoints on demand only.
     pub checkpoint_after: u64,
     /// Bytes of the disk that are left free.
     pub reserve: u64,
+    /// Bytes of snapshots that are opened at the start; libraries beyond are opened when they are asked for.
+    pub open_bytes: u64,
+    /// Libraries that nobody has asked for so long are unloaded; zero for never.
+    pub unload_after: Duration,
+    /// When memory gets short, libraries are unloaded sooner.
+    pub memory: Arc<Memory>,
 }
+
+/// Bytes of snapshots that are opened at the start, unless told.
+const OPEN_BYTES: u64 = 256 << 20;
+
+/// After so long without a question a library is unloaded, unless told.
+pub const UNLOAD_AFTER: Duration = Duration::from_secs(600);
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { checkpoint_after: 256 << 20, reserve: 0 }
+        Self {
+            checkpoint_after: 256 << 20,
+            reserve: 0,
+            open_bytes: OPEN_BYTES,
+            unload_after: UNLOAD_AFTER,
+            memory: Arc::new(Memory::new(MemoryLimit::Off)),
+        }
     }
 }
 
@@ -85,6 +115,7 @@ struct Shared<S> {
     /// Held while a checkpoint is made, so that there is one at a time.
     checkpointing: Mutex<()>,
     indexer: Indexer,
+    unloader: Unloader,
     storage: Arc<S>,
     /// Why nothing can be written any more.
     failed: OnceLock<Error>,
@@ -103,7 +134,10 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
     /// As [`Journal::open`]; [`Code::Storage`] when no thread can be started.
     pub fn open(storage: S, options: StoreOptions) -> Result<(Self, Recovery)> {
         let storage = Arc::new(storage);
-        let Opened { journal, checkpoints, state, recovery } = Journal::open(Arc::clone(&storage))?;
+        let shelf = Shelf::new(Arc::clone(&storage) as Arc<dyn Storage + Send + Sync>, options.open_bytes, |damage| {
+            tracing::warn!(%damage, "what was damaged in a snapshot is made again from the rest; nothing is lost");
+        });
+        let Opened { journal, checkpoints, state, recovery } = Journal::open_with(Arc::clone(&storage), Some(&shelf))?;
         let shared = Arc::new(Shared {
             queue: Queue::new(WAITING),
             published: watch::Sender::new(Arc::new(state.clone())),
@@ -111,6 +145,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
             schedule: Schedule::new(options.checkpoint_after, checkpoints),
             checkpointing: Mutex::new(()),
             indexer: Indexer::new()?,
+            unloader: Unloader::new(shelf, options.unload_after, options.memory),
             storage,
             failed: OnceLock::new(),
         });
@@ -118,6 +153,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         store.start("vecino-write", Shared::write_groups)?;
         store.start("vecino-snapshot", Shared::write_checkpoints)?;
         store.start("vecino-index", Shared::keep_indexes)?;
+        store.start("vecino-unload", Shared::unload_idle)?;
         Ok((store, recovery))
     }
 
@@ -146,6 +182,30 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
     /// Those of `read`.
     pub fn read<T>(&self, read: impl FnOnce(&State) -> Result<T>) -> Result<T> {
         read(&self.state())
+    }
+
+    /// The present state, with a library in it opened. Cost: that of opening it, if it is not in memory.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`]; [`Code::Damaged`] and [`Code::Storage`] when it cannot be opened.
+    pub fn opened(&self, library: &str) -> Result<Arc<State>> {
+        loop {
+            let state = self.state();
+            let holding = state.find(library).ok_or_else(|| library_not_found(library))?;
+            let (seq, loaded) = (holding.seq(), holding.loaded().is_some());
+            match holding.library() {
+                Ok(_) => {
+                    if !loaded {
+                        // Its filters may want postings, and its index may be damaged.
+                        self.shared.indexer.look();
+                    }
+                    return Ok(state);
+                }
+                // In the meantime it has been written to, and its old snapshot is gone.
+                Err(_) if self.state().find(library).map(Holding::seq) != Some(seq) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Writes, and waits without keeping a thread. `seen` makes the answer from the state right after the write; it runs before
@@ -244,6 +304,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         self.shared.queue.close();
         self.shared.schedule.close();
         self.shared.indexer.close();
+        self.shared.unloader.close();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // Panics are caught within, and a write that failed has been answered.
             let _ = thread.join();
@@ -388,8 +449,20 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
             journal.forget(&cut);
             journal.log_bytes()
         });
+        let rested = self.rest(&known, &state);
         self.schedule.end(known, log);
+        rested?;
         Ok(done)
+    }
+
+    /// Lets large libraries lie in the snapshots that were just written, rather than in memory.
+    fn rest(&self, known: &Checkpoints, state: &State) -> Result<()> {
+        for library in state.loaded().filter(|library| library.vectors().memory() >= WORTH_RESTING) {
+            if let Some(place) = known.in_place(&*self.storage, library)? {
+                self.amend(|state| state.rest_on(&place))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,8 @@ const K: usize = 7;
 /// The bytes of all libraries.
 pub(super) fn bytes(state: &State) -> Result<Vec<u8>, String> {
     let mut all = Vec::new();
-    for library in state.libraries() {
+    for holding in state.holdings() {
+        let library = holding.library().map_err(|error| error.to_string())?;
         snapshot::write(library, &mut all).map_err(|error| error.to_string())?;
     }
     Ok(all)
@@ -19,9 +20,9 @@ pub(super) fn bytes(state: &State) -> Result<Vec<u8>, String> {
 
 /// Whether a state holds what the model holds, and answers as it does.
 pub(super) fn same(state: &State, oracle: &Oracle) -> Result<(), String> {
-    ensure(state.libraries().count() == oracle.libraries.len(), || "another number of libraries".to_owned())?;
+    ensure(state.holdings().count() == oracle.libraries.len(), || "another number of libraries".to_owned())?;
     for (id, expected) in &oracle.libraries {
-        let library = state.find(id).ok_or_else(|| format!("no library {id}"))?;
+        let library = state.library(id).map_err(|error| error.to_string())?;
         holds(library, expected).map_err(|what| format!("{id}: {what}"))?;
         for limit in [None, Some(4)] {
             answers(library, expected, limit).map_err(|what| format!("{id}, filter {limit:?}: {what}"))?;

@@ -9,6 +9,7 @@ use vecino_engine::{
     codec::Frame,
     journal::{Cut, Journal, Opened, Recovery},
     record::Record,
+    shelf::Shelf,
     state::State,
     storage::{Fill, Storage},
 };
@@ -17,6 +18,14 @@ use vecino_server::storage::FileStorage;
 use super::disk::SimDisk;
 
 type Files = Arc<FileStorage<SimDisk>>;
+
+/// Bytes of snapshots that are opened with the log; what is beyond is opened when it is asked for.
+const OPEN_BYTES: u64 = 2_000;
+
+thread_local! {
+    /// Damage that was repaired when libraries were opened later than the log.
+    static REPAIRED: RefCell<Vec<Error>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A state and its journal.
 #[derive(Debug)]
@@ -45,8 +54,16 @@ pub(super) struct Checkpointing {
 }
 
 impl Process {
+    /// Opens the folder, and then every library that is still shelved.
     pub(super) fn open(disk: SimDisk) -> Result<(Self, Recovery)> {
-        let Opened { journal, checkpoints, state, recovery } = Journal::open(Arc::new(FileStorage::own(disk)?))?;
+        let files = Arc::new(FileStorage::own(disk)?);
+        let shelf = Shelf::new(Arc::clone(&files) as Arc<dyn Storage + Send + Sync>, OPEN_BYTES, |damage| {
+            REPAIRED.with_borrow_mut(|repaired| repaired.push(damage.clone()));
+        });
+        REPAIRED.take();
+        let Opened { journal, checkpoints, state, mut recovery } = Journal::open_with(files, Some(&shelf))?;
+        state.holdings().try_for_each(|holding| holding.library().map(drop))?;
+        recovery.repaired.extend(REPAIRED.take());
         Ok((Self { journal, checkpoints, state }, recovery))
     }
 

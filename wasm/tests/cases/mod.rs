@@ -65,7 +65,7 @@ pub(crate) fn town(metric: Metric) -> Database<MemoryStorage> {
 
 /// The file of that library.
 pub(crate) fn file(database: &Database<MemoryStorage>) -> Vec<u8> {
-    snapshot::to_bytes(database.state().find("town").unwrap()).unwrap()
+    snapshot::to_bytes(database.state().library("town").unwrap()).unwrap()
 }
 
 pub(crate) fn open(bytes: &[u8]) -> Result<Library, JsValue> {

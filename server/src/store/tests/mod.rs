@@ -2,6 +2,7 @@
 
 mod linear;
 mod space;
+mod unload;
 
 use std::{
     sync::{Arc, Condvar, Mutex},
@@ -121,7 +122,7 @@ fn store_with(options: StoreOptions) -> (Arc<Store<Faulty>>, Arc<Faulty>) {
 }
 
 fn store() -> (Arc<Store<Faulty>>, Arc<Faulty>) {
-    store_with(StoreOptions { checkpoint_after: 0, reserve: 0 })
+    store_with(StoreOptions { checkpoint_after: 0, ..StoreOptions::default() })
 }
 
 fn run(store: &Store<Faulty>, command: Command) -> Result<u64> {
@@ -188,7 +189,7 @@ fn reopened(storage: &Faulty) -> (Arc<State>, Recovery) {
 }
 
 fn documents(state: &State) -> Vec<String> {
-    let library = state.find("library").unwrap();
+    let library = state.library("library").unwrap();
     library.documents_after(None).map(|entry| entry.document.id.to_string()).collect()
 }
 

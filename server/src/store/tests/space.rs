@@ -35,7 +35,7 @@ fn a_tail_that_cannot_be_cut_stops_writing() {
 
 #[test]
 fn the_last_bytes_are_kept_for_what_makes_room() {
-    let (store, storage) = store_with(StoreOptions { checkpoint_after: 0, reserve: 1_000_000 });
+    let (store, storage) = store_with(StoreOptions { checkpoint_after: 0, reserve: 1_000_000, ..StoreOptions::default() });
     run(&store, add("a")).unwrap();
     storage.set(|faults| faults.free = Some(999_999));
     // The look at the disk is not older than a second.
@@ -103,7 +103,7 @@ fn size(storage: &Faulty) -> u64 {
 
 #[test]
 fn the_folder_stays_within_three_times_the_data() {
-    let (store, storage) = store_with(StoreOptions { checkpoint_after: 1 << 30, reserve: 0 });
+    let (store, storage) = store_with(StoreOptions { checkpoint_after: 1 << 30, ..StoreOptions::default() });
     let texts: Vec<String> = (0..40).map(|number| format!("{number} {}", "x".repeat(9_000))).collect();
     let document = |number: usize, round: usize| {
         let chunk = |(place, text): (usize, &String)| ChunkDraft {
