@@ -22,7 +22,7 @@
 //!
 //! | tag | section |
 //! |---|---|
-//! | `SUMM` | postcard of `SummaryImage` (below): what is said of the library without opening it |
+//! | `SUMM` | postcard of `SummaryImage` (see `summary`): what is said of the library without opening it |
 //! | `META` | postcard of `Image` (below): the library, its fields, its documents and chunks by slot |
 //! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
 //! | `VECS` | the float rows of all slots, zero where a slot is free |
@@ -38,8 +38,10 @@
 //! work waiting is brought up to date first. A reader ignores tags that it does not know.
 
 mod image;
+mod in_place;
+mod summary;
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
@@ -52,13 +54,13 @@ use crate::{
     library::{ChunkEntry, DocumentEntry, Library},
     model::{Attributes, ChunkMetadata, Document, Field, Id, LibraryInfo, limits::MAX_DIMENSION},
     pool::Sequential,
-    shelf::Summary,
     slots::SlotSet,
     texts::Texts,
     vectors::Vectors,
 };
 
-use self::image::IndexImage;
+use self::{image::IndexImage, summary::SummaryImage};
+pub use self::{in_place::InPlace, summary::summary};
 
 /// Version of the snapshot format.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -77,17 +79,6 @@ const INDX: [u8; 4] = *b"INDX";
 
 /// What can be made again from the rest.
 const DERIVED: [[u8; 4]; 4] = [SUMM, CODE, STAT, INDX];
-
-/// The `SUMM` section.
-#[derive(Serialize, Deserialize)]
-struct SummaryImage {
-    info: LibraryInfo,
-    fields: Vec<Field>,
-    aliases: BTreeSet<Box<str>>,
-    documents: u64,
-    chunks: u64,
-    measured_recall: Option<f32>,
-}
 
 /// The `META` section.
 #[derive(Serialize, Deserialize)]
@@ -147,7 +138,7 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
             .collect(),
     };
     let meta = postcard::to_allocvec(&image).map_err(io::Error::other)?;
-    let summary = postcard::to_allocvec(&summary_image(library)).map_err(io::Error::other)?;
+    let summary = postcard::to_allocvec(&SummaryImage::of(library)).map_err(io::Error::other)?;
     let slots = 0..library.chunks.len() as u32;
     let rows: Vec<&[u8]> = (0..library.vectors.pages()).map(|page| bytemuck::cast_slice(library.vectors.page(page))).collect();
     let state = postcard::to_allocvec(&IndexImage::of(library)).map_err(io::Error::other)?;
@@ -166,18 +157,6 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
         sections.push(Section { tag: ALIA, pieces: vec![&aliases] });
     }
     write_sections(&sections, library.seq, out)
-}
-
-fn summary_image(library: &Library) -> SummaryImage {
-    let Summary { info, fields, aliases, documents, chunks, measured_recall, .. } = library.summary();
-    SummaryImage {
-        info: (*info).clone(),
-        fields: fields.list().to_vec(),
-        aliases: (*aliases).clone(),
-        documents: documents as u64,
-        chunks: chunks as u64,
-        measured_recall,
-    }
 }
 
 fn document_image(entry: &DocumentEntry) -> DocumentImage {
@@ -350,30 +329,6 @@ fn contents(name: &str, bytes: &[u8]) -> Result<Contents> {
     Ok(Contents { seq, table_end: HEADER + table.len(), sections })
 }
 
-/// What is said of the library in a snapshot, without a look at the rest of it. `None` where that has to be opened to know: the
-/// file is older than this section, or the section is damaged.
-///
-/// # Errors
-/// As [`verify`], for the header.
-pub fn summary(name: &str, blob: &Blob) -> Result<Option<Summary>> {
-    let bytes = blob.bytes();
-    let Contents { seq, sections, .. } = contents(name, bytes)?;
-    let found = sections.iter().find(|(found, sum)| found.tag == SUMM && found.damage(name, bytes, *sum).is_none());
-    let image: Option<SummaryImage> = found.and_then(|(found, _)| postcard::from_bytes(found.content(bytes)).ok());
-    let count = |number: u64| usize::try_from(number).ok();
-    Ok(image.and_then(|image| {
-        Some(Summary {
-            info: Arc::new(image.info),
-            fields: Arc::new(image.fields.into_iter().collect()),
-            aliases: Arc::new(image.aliases),
-            documents: count(image.documents)?,
-            chunks: count(image.chunks)?,
-            seq,
-            measured_recall: image.measured_recall,
-        })
-    }))
-}
-
 /// Sections follow each other, and what lies between them is zero: so every bit of a file is accounted for.
 fn check_padding(name: &str, bytes: &[u8], table_end: usize, sections: &[Found]) -> Result<()> {
     let mut at = table_end;
@@ -484,47 +439,6 @@ fn mapped(
 
 fn wrong(name: &str, found: &Found, why: &str) -> Error {
     Error::damaged(name, found.offset as u64, why)
-}
-
-/// The rows and texts of a library as they lie in its snapshot, to take the place of those that are held in memory.
-#[derive(Clone, Debug)]
-pub struct InPlace {
-    then: Library,
-    texts: Texts,
-    vectors: Vectors,
-}
-
-impl InPlace {
-    /// Finds them in the snapshot of `library`. Cost: one pass over the bytes for the checksums.
-    ///
-    /// # Errors
-    /// As [`verify`].
-    pub fn of(library: &Library, name: &str, blob: &Blob) -> Result<Self> {
-        let (_, sections) = verify(name, blob.bytes())?;
-        let missing = |tag: &str| Error::damaged(name, HEADER as u64, format!("section {tag} is missing"));
-        let section = |tag| sections.iter().find(|found| found.tag == tag);
-        let (text, vecs) = section(TEXT).zip(section(VECS)).ok_or_else(|| missing("TEXT or VECS"))?;
-        let lens = (0..library.chunks.len() as u32).map(|slot| library.texts.get(slot).len()).collect();
-        let (rows, dimension) = (library.chunks.len(), library.vectors.dimension());
-        let (texts, vectors) = mapped(name, blob, (text, lens), (vecs, rows, dimension))?;
-        Ok(Self { then: library.clone(), texts, vectors })
-    }
-
-    /// The library.
-    pub fn library(&self) -> &Id {
-        &self.then.info.id
-    }
-}
-
-impl Library {
-    /// Lets what has not changed since its snapshot was made lie there, and gives the memory back. Answers stay as they are.
-    pub(crate) fn rest_on(&mut self, place: &InPlace) {
-        let InPlace { then, texts, vectors } = place;
-        let mut resting = (self.texts.clone(), self.vectors.clone());
-        if resting.0.rest_on(&then.texts, texts) && resting.1.rest_on(&then.vectors, vectors) {
-            (self.texts, self.vectors) = resting;
-        }
-    }
 }
 
 /// Opens a snapshot from bytes, copied once for alignment.

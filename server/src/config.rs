@@ -95,7 +95,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE", env = "VECINO_MEMORY_LIMIT", default_value = "auto")]
     pub memory_limit: MemoryLimit,
     /// Libraries that nobody has asked for so many seconds are unloaded, and opened again when somebody does; 0 for never.
-    #[arg(long, value_name = "SECONDS", env = "VECINO_UNLOAD_AFTER", default_value_t = UNLOAD_AFTER.as_secs(), value_parser = clap::value_parser!(u64).range(..=31_536_000))]
+    #[arg(long, value_name = "SECONDS", env = "VECINO_UNLOAD_AFTER", default_value_t = UNLOAD_AFTER.as_secs(), value_parser = idle())]
     pub unload_after: u64,
     /// Queries that take longer are logged with their explanation; 0 for none.
     #[arg(long, value_name = "MS", env = "VECINO_SLOW_QUERY_MS", default_value = "1000", value_parser = millis)]
@@ -116,6 +116,10 @@ pub struct ServeArgs {
 
 fn number(range: RangeInclusive<i64>) -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(range)
+}
+
+fn idle() -> RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=31_536_000)
 }
 
 fn seconds() -> RangedU64ValueParser {

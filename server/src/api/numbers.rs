@@ -11,8 +11,11 @@ use serde::de::DeserializeOwned;
 
 const NAME: &[u8] = b"\"embedding\"";
 
+/// Lists by their numbers; one that was taken is gone.
+type Lists = Vec<Option<Vec<f32>>>;
+
 thread_local! {
-    static LISTS: RefCell<Vec<Option<Vec<f32>>>> = const { RefCell::new(Vec::new()) };
+    static LISTS: RefCell<Lists> = const { RefCell::new(Vec::new()) };
 }
 
 /// Reads a body; `None` where it has no such list, or something is wrong with it.
@@ -30,7 +33,7 @@ pub(super) fn list(number: &str) -> Option<Vec<f32>> {
 }
 
 /// The body without the lists, and the lists.
-fn take_out(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Option<Vec<f32>>>)> {
+fn take_out(bytes: &[u8]) -> Option<(Vec<u8>, Lists)> {
     let (finder, mut rest, mut lists, mut at) = (memmem::Finder::new(NAME), Vec::new(), Vec::new(), 0);
     while let Some(found) = finder.find(&bytes[at..]) {
         let name_end = at + found + NAME.len();
