@@ -201,6 +201,43 @@ class UsearchI8(Usearch):
     dtype = "i8"
 
 
+class SvsLvq8(Peer):
+    """Vamana over locally adaptive 8-bit codes, its graph of as many links as the base layers of the others have."""
+
+    def __init__(self, data, args, folder):
+        super().__init__(data, args)
+        self.file = folder / "rows.fvecs"
+
+    def make(self):
+        import svs
+
+        distance = svs.DistanceType.L2 if self.args.metric == "l2" else svs.DistanceType.MIP
+        rows = svs.VectorDataLoader(str(self.file), svs.DataType.float32)
+        params = svs.VamanaBuildParameters(alpha=1.2 if self.args.metric == "l2" else 0.95, graph_max_degree=2 * self.args.m,
+                                           window_size=self.args.ef_construction)
+        # What a processor lacks for the quick layout of codes is told by an error.
+        for strategy in (svs.LVQStrategy.Turbo, svs.LVQStrategy.Auto):
+            try:
+                codes = svs.LVQLoader(rows, primary=8, residual=0, strategy=strategy)
+                self.index = svs.Vamana.build(params, codes, distance, num_threads=self.args.threads)
+                break
+            except Exception as error:  # the library's own type is not exported
+                print(f"svs: {strategy}: {error}", flush=True)
+        self.index.num_threads = 1
+
+    def build(self):
+        np = self.data.np
+        # It reads rows from a file, which is made before the clock starts.
+        base = self.data.base
+        lengths = np.full((len(base), 1), base.shape[1], np.int32).view(np.float32)
+        np.hstack([lengths, base]).tofile(self.file)
+        return super().build()
+
+    def search(self, queries, effort, chosen=None):
+        self.index.search_window_size = effort
+        return timed(lambda: self.index.search(queries, 10)[0].astype(self.data.np.int64))
+
+
 class Data:
     """The rows and queries as the peers get them: floats, of unit length under cosine."""
 
@@ -393,7 +430,8 @@ def main():
         folder = pathlib.Path(folder)
         engines = {"vecino hnsw": Ours(bench, data, args, folder), "hnswlib": Hnswlib(data, args),
                    "faiss HNSW f32": FaissHnsw(data, args), "faiss HNSW SQ8": FaissSq8(data, args),
-                   "usearch f32": Usearch(data, args), "usearch i8": UsearchI8(data, args)}
+                   "usearch f32": Usearch(data, args), "usearch i8": UsearchI8(data, args),
+                   "svs LVQ8": SvsLvq8(data, args, folder)}
         if args.engines:
             engines = {name: engine for name, engine in engines.items() if name in args.engines.split(",")}
         builds = {}
@@ -405,7 +443,7 @@ def main():
         (args.out / "report-hnsw.svg").write_text(plot(curves, title))
 
         def write():
-            names = ("hnswlib", "faiss-cpu", "usearch", "scipy", "numpy")
+            names = ("hnswlib", "faiss-cpu", "usearch", "scalable-vs", "scipy", "numpy")
             versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
             loads = ", ".join(f"{one:.1f}" for one in load), ", ".join(f"{one:.1f}" for one in os.getloadavg())
             facts = [f"- Data: {title}; {len(data.queries):,} queries; metric {args.metric}.",
@@ -487,7 +525,7 @@ def filtered(engines, data, args):
         "## Filters: QPS at recall@10 of 0.95\n",
         f"The first {len(queries)} queries, against the exact answer among the matching rows, efforts {args.filter_efforts}; then "
         "the best recall of the sweep. The set of matching rows is made before the clock starts, for every engine. "
-        "faiss takes it as a bitmap; usearch's Python package has no filters"
+        "faiss takes it as a bitmap; the Python packages of usearch and svs have no filters"
         + ("." if args.callbacks else ", and hnswlib's are calls into Python, not measured here.") + "\n",
         table(head, rows)])
 
