@@ -11,9 +11,12 @@ pub struct Explain {
     /// `exact_scan`: every chunk was compared. `filtered_exact_scan`: every chunk that passes the filter was. `index`: by the index.
     /// `masked_index`: by the index, leaving out what does not pass. `two_hop_index`: by the links between chunks that pass.
     pub strategy: &'static str,
+    /// `float32`: scores are exact. `int8`: the library is open without its float rows, and scores are those of the codes.
+    pub precision: &'static str,
     /// The recall that was asked for.
     pub target_recall: f64,
-    /// The recall that the library has measured for the effort that was chosen; absent for exact answers and chosen efforts.
+    /// The recall that the library has measured for the effort that was chosen; absent for exact answers, for
+    /// chosen efforts, and without float rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_recall: Option<f64>,
     /// How hard the index looked: `ef`, `nprobe` or candidates.

@@ -141,7 +141,7 @@ impl Scope<'_> {
         if left_out || self.filter.as_ref().is_some_and(|filter| !filter.matches(&row)) {
             return None;
         }
-        let key = metric.key(&self.vector, self.library.vectors().row(slot));
+        let key = metric.key(&self.vector, &self.library.row_of(slot));
         let enough = self.refine.min_score.is_none_or(|least| f64::from(metric.score(key)) >= least);
         enough.then_some((chunk.document, key))
     }

@@ -30,6 +30,7 @@ pub mod model;
 pub mod near;
 pub mod plan;
 pub mod pool;
+pub mod precision;
 pub mod query;
 pub mod record;
 mod rows;

@@ -188,7 +188,7 @@ impl Library {
             text: self.texts.get(slot).into(),
             metadata: entry.metadata,
             attributes: entry.attributes,
-            embedding: self.vectors.row(slot).to_vec(),
+            embedding: self.row_of(slot).into_owned(),
         })
     }
 

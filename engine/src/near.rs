@@ -84,7 +84,7 @@ impl Library {
             Example::Chunk(id) => {
                 let slot = self.slot(id).ok_or_else(|| Error { field: None, ..chunk_not_found(id) })?;
                 chunks.insert(id.clone());
-                Ok(self.vectors().row(slot).to_vec())
+                Ok(self.row_of(slot).into_owned())
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     },
     plan::{check_target_recall, check_vector},
     pool::Pool,
+    precision::Precision,
     rows::{attribute, metadata_cell},
     slots::SlotSet,
     view::HitMetadataView,
@@ -217,7 +218,7 @@ impl Library {
             text: include.text.then(|| self.text_at(slot).to_owned()),
             metadata: include.metadata.then(|| self.hit_metadata(chunk, document)),
             attributes: include.attributes.then(|| self.hit_attributes(chunk, document)),
-            embedding: include.embedding.then(|| self.vectors.row(slot).to_vec()),
+            embedding: include.embedding.then(|| self.row_of(slot).into_owned()),
         })
     }
 
@@ -230,11 +231,14 @@ impl Library {
             (1, _) => "the library holds only one chunk".to_owned(),
             _ => format!("the library holds only {chunks} chunks"),
         });
+        // It was measured with float rows.
+        let measured = looked.point.map(|point| point.recall).filter(|_| self.precision() == Precision::Float32);
         Explain {
             index: self.indexing.serving.index.name(),
             strategy: found.strategy.as_str(filtered),
+            precision: self.precision().as_str(),
             target_recall: shown(looked.target),
-            measured_recall: looked.point.map(|point| point.recall).filter(|recall| !recall.is_nan()).map(shown),
+            measured_recall: measured.filter(|recall| !recall.is_nan()).map(shown),
             effort: looked.point.map(|point| point.effort).filter(|_| found.strategy != Strategy::ExactScan),
             chunks,
             matching,

@@ -25,14 +25,15 @@
 //! | `SUMM` | postcard of `SummaryImage` (see `summary`): what is said of the library without opening it |
 //! | `META` | postcard of `Image` (below): the library, its fields, its documents and chunks by slot |
 //! | `TEXT` | the texts of the chunks, UTF-8, in order of the slots, without separators |
-//! | `VECS` | the float rows of all slots, zero where a slot is free |
+//! | `VECS` | the float rows of all slots, zero where a slot is free; missing in a file of precision `int8` |
 //! | `CODE` | the int8 codes of all slots: the codes, each padded to 64 bytes, then scales, norms and residuals |
 //! | `ALIA` | postcard of the aliases, where there are any |
 //! | `STAT` | postcard of `IndexImage` (see `image`): which index it is, how far it is, and its measured recall |
 //! | `INDX` | the bytes of the index |
 //!
 //! `SUMM`, `CODE`, `STAT` and `INDX` are derived from the others. Where one of them is damaged or missing, the library opens all the
-//! same, with a warning; the index is then built anew.
+//! same, with a warning; the index is then built anew. Without `VECS` there is nothing to make codes of, so that `CODE` is needed, and
+//! a library whose index is damaged compares all rows. See [`precision`](crate::precision).
 //!
 //! A library is a function of the log, and its snapshot of the library: equal logs give equal bytes. A library whose index has
 //! work waiting is brought up to date first. A reader ignores tags that it does not know.
@@ -54,6 +55,7 @@ use crate::{
     library::{ChunkEntry, DocumentEntry, Library},
     model::{Attributes, ChunkMetadata, Document, Field, Id, LibraryInfo, limits::MAX_DIMENSION},
     pool::Sequential,
+    precision::Precision,
     slots::SlotSet,
     texts::Texts,
     vectors::Vectors,
@@ -122,7 +124,7 @@ impl Section<'_> {
 }
 
 /// Writes the snapshot of a library. If work waits for its index, it is done first, on the calling thread: better
-/// [settle](Library::settled) the library before.
+/// [settle](Library::settled) the library before. A library [without float rows](Library::without_floats) gives a file without them.
 ///
 /// # Errors
 /// Those of `out`.
@@ -148,11 +150,13 @@ pub fn write(library: &Library, out: &mut dyn io::Write) -> io::Result<()> {
         Section { tag: SUMM, pieces: vec![&summary] },
         Section { tag: META, pieces: vec![&meta] },
         Section { tag: TEXT, pieces: slots.map(|slot| library.texts.get(slot).as_bytes()).collect() },
-        Section { tag: VECS, pieces: rows },
         Section { tag: CODE, pieces: library.codes.pieces() },
         Section { tag: STAT, pieces: vec![&state] },
         Section { tag: INDX, pieces: vec![&index] },
     ];
+    if library.precision() == Precision::Float32 {
+        sections.insert(3, Section { tag: VECS, pieces: rows });
+    }
     if !library.aliases.is_empty() {
         sections.push(Section { tag: ALIA, pieces: vec![&aliases] });
     }
@@ -362,19 +366,32 @@ impl Opened {
     }
 }
 
-/// Opens a snapshot in place. Cost: one pass over the bytes for the checksums, the decoding of the metadata and of the index, and
-/// a copy of the codes.
+/// Opens a snapshot in place, with its float rows. Cost: one pass over the bytes for the checksums, the decoding of the metadata and
+/// of the index, and a copy of the codes.
 ///
 /// # Errors
-/// As [`verify`]; also [`Code::Damaged`] when the contents contradict themselves.
+/// As [`verify`]; also [`Code::Damaged`] when the contents contradict themselves, or float rows are missing.
 pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
+    open_as(name, blob, Some(Precision::Float32))
+}
+
+/// Opens a snapshot in place, at a precision or, without one, at that which the file has.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(name: &str, blob: &Blob, precision: Option<Precision>) -> Result<Opened> {
     let (seq, sections) = verify(name, blob.bytes())?;
     let section = |tag: [u8; 4]| {
         let missing = || Error::damaged(name, HEADER as u64, format!("section {} is missing", String::from_utf8_lossy(&tag)));
         let found = sections.iter().find(|found| found.tag == tag).ok_or_else(missing)?;
         found.damage.clone().map_or(Ok(found), Err)
     };
-    let (meta, text, vecs) = (section(META)?, section(TEXT)?, section(VECS)?);
+    let (meta, text) = (section(META)?, section(TEXT)?);
+    let has_floats = sections.iter().any(|found| found.tag == VECS);
+    let vecs = match precision.unwrap_or(if has_floats { Precision::Float32 } else { Precision::Int8 }) {
+        Precision::Float32 => Some(section(VECS)?),
+        Precision::Int8 => None,
+    };
     let wrong = |found: &Found, why: &str| wrong(name, found, why);
     let image: Image = postcard::from_bytes(&blob.bytes()[meta.offset..meta.offset + meta.len])
         .map_err(|error| wrong(meta, &format!("the metadata cannot be decoded: {error}")))?;
@@ -402,10 +419,14 @@ pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
     let codes = content(CODE).and_then(|(found, bytes)| {
         Codes::from_bytes(dimension, rows, bytes).ok_or_else(|| wrong(found, "the codes do not fit the slots"))
     });
-    library.codes = codes.unwrap_or_else(|error| {
-        damage.push(error);
-        Codes::of(&library.vectors)
-    });
+    library.codes = match codes {
+        Err(error) if library.precision() == Precision::Int8 => return Err(error),
+        Err(error) => {
+            damage.push(error);
+            Codes::of(&library.vectors)
+        }
+        Ok(codes) => codes,
+    };
     let indexing = content(STAT).and_then(|(stat, image)| {
         let image: IndexImage = postcard::from_bytes(image).map_err(|error| wrong(stat, &error.to_string()))?;
         let (found, bytes) = content(INDX)?;
@@ -415,26 +436,31 @@ pub fn open(name: &str, blob: &Blob) -> Result<Opened> {
         Ok(indexing) => library.indexing = indexing,
         Err(error) => {
             damage.push(error);
-            library.cut(seq, Occasion::Rebuild);
+            if library.precision() == Precision::Float32 {
+                library.cut(seq, Occasion::Rebuild);
+            }
         }
     }
     Ok(Opened { library, damage })
 }
 
-/// Texts of these lengths and rows, where they lie in a snapshot.
+/// Texts of these lengths and rows, where they lie in a snapshot; without a section, the rows are absent.
 fn mapped(
     name: &str,
     blob: &Blob,
     (text, lens): (&Found, Vec<usize>),
-    (vecs, rows, dimension): (&Found, usize, usize),
+    (vecs, rows, dimension): (Option<&Found>, usize, usize),
 ) -> Result<(Texts, Vectors)> {
     let texts = Texts::mapped(&lens, blob, text.offset, text.len);
     let texts = texts.ok_or_else(|| wrong(name, text, "the texts do not fit their lengths"))?;
-    let vectors = (dimension <= MAX_DIMENSION && (dimension > 0 || rows == 0) && rows * dimension * 4 == vecs.len)
-        .then(|| Vectors::mapped(dimension, rows, blob, vecs.offset))
-        .flatten()
-        .ok_or_else(|| wrong(name, vecs, "the vectors do not fit the number of slots and the dimension"))?;
-    Ok((texts, vectors))
+    let possible = dimension <= MAX_DIMENSION && (dimension > 0 || rows == 0);
+    let vectors = match vecs {
+        None if possible => Some(Vectors::absent(dimension, rows)),
+        Some(vecs) if possible && rows * dimension * 4 == vecs.len => Vectors::mapped(dimension, rows, blob, vecs.offset),
+        _ => None,
+    };
+    let misfit = || wrong(name, vecs.unwrap_or(text), "the vectors do not fit the number of slots and the dimension");
+    Ok((texts, vectors.ok_or_else(misfit)?))
 }
 
 fn wrong(name: &str, found: &Found, why: &str) -> Error {

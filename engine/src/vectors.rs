@@ -52,6 +52,16 @@ impl Vectors {
         Some(Self { dimension, rows, pages, blob: in_place.then(|| blob.clone()) })
     }
 
+    /// `rows` rows that are not there: all of them are empty.
+    pub(crate) fn absent(dimension: usize, rows: usize) -> Self {
+        Self { dimension, rows, ..Self::default() }
+    }
+
+    /// Whether there are rows, but none of them is here.
+    pub(crate) fn are_absent(&self) -> bool {
+        self.rows > 0 && self.pages.is_empty()
+    }
+
     /// Floats in a row.
     pub fn dimension(&self) -> usize {
         self.dimension

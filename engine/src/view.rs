@@ -280,7 +280,7 @@ impl Library {
                 chunk_index: entry.metadata.chunk_index,
             },
             attributes: self.fields().to_json(&entry.attributes),
-            embedding: with_embedding.then(|| self.vectors().row(slot).to_vec()),
+            embedding: with_embedding.then(|| self.row_of(slot).into_owned()),
         })
     }
 

@@ -1,6 +1,9 @@
 // One engine, one file, one answer: a tab and the server give the same ids, in the same order, with the same score bits.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ask, corpusFolder, importPassages, readCorpus, samplePassages } from './corpora.mjs';
 import { startBrowser, startServer } from './harness.mjs';
@@ -73,6 +76,38 @@ test('the sample: a hundred questions, with and without a filter', async (t) => 
   assert.equal(texts.length, QUERIES);
   report(t, 'sample', await compare('sample', texts, { k: 25 }), texts.length);
   await compare('sample', texts, { k: 400, filter: { difficulty: { $lte: 3 }, $not: { topic: 'music' } } });
+});
+
+/** Runs in the page: answers all texts with the file of a library that has no float vectors. */
+async function answerWithCodes({ library, texts }) {
+  const { default: init, Library, Model } = await import('/pkg/vecino_wasm.js');
+  await init({ module_or_path: '/pkg/vecino_wasm_bg.wasm' });
+  const read = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
+  const [bytes, modelBytes] = await Promise.all([read(`/v1/libraries/${library}/snapshot?precision=int8`), read('/models/static-minilm-256-int4.bin')]);
+  const model = Model.load(modelBytes);
+  const opened = Library.open(bytes, library);
+  return { bytes: bytes.length, precision: opened.precision, answers: texts.map((text) => opened.query({ embedding: model.embed(text) })) };
+}
+
+test('without float vectors: a tab answers as the program on this machine does', async (t) => {
+  const texts = (await samplePassages()).map((passage) => passage.title).slice(0, 20);
+  const page = await browser.newPage();
+  await page.goto(server.url);
+  const tab = await page.evaluate(answerWithCodes, { library: 'sample', texts });
+  await page.close();
+  assert.equal(tab.precision, 'int8');
+  const vecino = (...args) => execFileSync(process.env.VECINO_BIN, args, { encoding: 'utf8' });
+  const file = join(server.dataDir, '..', `codes-${server.port}.vecino`);
+  try {
+    vecino('export', 'sample', file, '--precision', 'int8', '--server', server.url);
+    assert.equal((await stat(file)).size, tab.bytes);
+    t.diagnostic(`${tab.bytes} bytes`);
+    for (const [at, text] of texts.entries()) {
+      assert.deepEqual(ranking(tab.answers[at]), ranking(JSON.parse(vecino('query', file, text, '--json'))), text);
+    }
+  } finally {
+    await rm(file, { force: true });
+  }
 });
 
 const folder = corpusFolder('scifact');

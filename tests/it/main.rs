@@ -11,6 +11,7 @@ mod damage_server;
 mod embedding;
 mod filters;
 mod indexing;
+mod precision;
 mod program;
 mod refusals;
 mod sim;

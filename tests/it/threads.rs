@@ -16,6 +16,10 @@ use vecino_engine::{
     vectors::Vectors,
 };
 
+/// The log and the number that the module for browsers is tried with, too.
+#[path = "../../wasm/tests/cases/history.rs"]
+mod history;
+
 /// Threads that take jobs from a common counter, and slow ones among them.
 pub(super) struct Threads(pub(super) usize);
 
@@ -94,4 +98,9 @@ bytes!(Hnsw, Ivf, Lsh, KdTree);
 
 fn two<T: Bytes + 'static>(make: impl Fn() -> T) -> (Box<dyn Bytes>, Box<dyn Bytes>) {
     (Box::new(make()), Box::new(make()))
+}
+
+#[test]
+fn the_same_log_gives_the_same_bytes_and_answers_as_in_a_browser() {
+    assert_eq!([history::sum(&Sequential), history::sum(&Threads(2))], [history::SUM; 2]);
 }

@@ -13,6 +13,7 @@ use vecino_engine::{
     blob::AlignedBytes,
     filter::Filter,
     model::limits::MAX_DIMENSION,
+    precision::Precision,
     query::{Include, Query},
 };
 use wasm_bindgen::{JsCast, JsValue};
@@ -246,6 +247,16 @@ fn include(js: &JsValue) -> Result<Include> {
 /// A string, nothing else.
 pub(crate) fn text(js: &JsValue, name: &str) -> Result<String> {
     js.as_string().ok_or_else(|| wrong("string", js).field(name))
+}
+
+/// A precision by its name.
+pub(crate) fn precision(js: &JsValue) -> Result<Precision> {
+    let name = text(js, "precision")?;
+    Precision::named(&name).ok_or_else(|| {
+        let (shown, known) = (name.chars().take(128).collect::<String>(), Precision::ALL.map(Precision::as_str));
+        let detail = format!("there is no precision '{shown}'; there is {}", known.join(", "));
+        Error::new(Code::InvalidValue, detail).field("precision").numbers(known.to_vec(), shown)
+    })
 }
 
 fn byte_array<'a>(js: &'a JsValue, name: &str) -> Result<&'a Uint8Array> {

@@ -16,17 +16,28 @@ pub struct Library {
 impl Library {
     /// Opens the bytes of a `.vecino` file. They are copied once and checked to the last byte; `name` stands in errors.
     ///
+    /// `precision` is what the file has unless told: `"int8"` leaves float rows unused, as in a file that has none, and
+    /// `"float32"` refuses such a file.
+    ///
     /// @throws {VecinoError} `damaged`, `unsupported_version`, `limit_exceeded` (no memory), `wrong_type`
     pub fn open(
         #[wasm_bindgen(unchecked_param_type = "Uint8Array")] bytes: &JsValue,
         #[wasm_bindgen(unchecked_optional_param_type = "string")] name: &JsValue,
+        #[wasm_bindgen(unchecked_optional_param_type = "\"float32\" | \"int8\"")] precision: &JsValue,
     ) -> Result<Library, JsValue> {
         convert::call(|| {
             let blob = Blob::new(convert::aligned(bytes, "bytes")?);
             let name = if name.is_undefined() { "snapshot".to_owned() } else { convert::text(name, "name")? };
-            let inner = snapshot::open(&name, &blob)?.library;
+            let precision = if precision.is_undefined() { None } else { Some(convert::precision(precision)?) };
+            let inner = snapshot::open_as(&name, &blob, precision)?.library;
             Ok(Self { inner })
         })
+    }
+
+    /// `"float32"`, or `"int8"` where float rows are missing or unused.
+    #[wasm_bindgen(getter, unchecked_return_type = "\"float32\" | \"int8\"")]
+    pub fn precision(&self) -> String {
+        self.inner.precision().as_str().to_owned()
     }
 
     /// Name, contract, schema and counts: what the server says of a library.

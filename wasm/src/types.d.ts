@@ -78,6 +78,8 @@ export interface Hit {
 export interface Explain {
   index: string;
   strategy: "exact_scan" | "filtered_exact_scan" | "index" | "masked_index" | "two_hop_index";
+  /** `int8` where the library is open without its float rows: scores are those of the codes. */
+  precision: "float32" | "int8";
   /** The recall that was asked for. */
   target_recall: number;
   /** The recall that the library has measured for the effort that was chosen. */

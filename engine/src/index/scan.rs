@@ -148,8 +148,11 @@ impl Bounds {
     }
 }
 
-/// The `k` nearest of `slots` by their float rows.
+/// The `k` nearest of `slots` by their float rows; where these are absent, by what their codes stand for.
 pub(super) fn measured(search: &Search<'_>, slots: &[u32]) -> TopK {
+    if search.vectors.are_absent() {
+        return decoded(search, slots);
+    }
     let mut top = TopK::new(search.k, slots.len());
     let mut ahead = slots.iter().skip(AHEAD / 4);
     for slot in slots.iter().take(AHEAD / 4) {
@@ -160,6 +163,17 @@ pub(super) fn measured(search: &Search<'_>, slots: &[u32]) -> TopK {
             prefetch(search.vectors.row(*later));
         }
         top.push(search.metric.key(search.query, search.vectors.row(slot)), slot);
+    }
+    top
+}
+
+fn decoded(search: &Search<'_>, slots: &[u32]) -> TopK {
+    let (mut top, mut row) = (TopK::new(search.k, slots.len()), Vec::new());
+    for &slot in slots {
+        if let Some(codes) = search.codes {
+            codes.decode(slot, &mut row);
+        }
+        top.push(search.metric.key(search.query, &row), slot);
     }
     top
 }

@@ -12,6 +12,7 @@ use crate::{
     indexing::{Asked, Built, Indexing},
     library::Library,
     model::IndexType,
+    precision::Precision,
     slots::SlotSet,
 };
 
@@ -71,7 +72,8 @@ impl IndexImage {
 
     /// The indexing of a library whose codes and vectors are there.
     pub(super) fn open(self, library: &Library, index: &[u8]) -> Result<Indexing, &'static str> {
-        if self.asked.index_type == IndexType::Flat {
+        let tree_without_rows = self.asked.index_type == IndexType::KdTree && library.precision() == Precision::Int8;
+        if self.asked.index_type == IndexType::Flat || tree_without_rows {
             return Ok(Indexing { asked: self.asked, ..Indexing::default() });
         }
         let known = |slots: &[u32]| slots.iter().all(|slot| (*slot as usize) < library.vectors.rows());

@@ -31,7 +31,7 @@ impl InPlace {
         let (text, vecs) = section(TEXT).zip(section(VECS)).ok_or_else(|| missing("TEXT or VECS"))?;
         let lens = (0..library.chunks.len() as u32).map(|slot| library.texts.get(slot).len()).collect();
         let (rows, dimension) = (library.chunks.len(), library.vectors.dimension());
-        let (texts, vectors) = mapped(name, blob, (text, lens), (vecs, rows, dimension))?;
+        let (texts, vectors) = mapped(name, blob, (text, lens), (Some(vecs), rows, dimension))?;
         Ok(Self { then: library.clone(), texts, vectors })
     }
 

@@ -16,6 +16,7 @@ use vecino_engine::{
     command::{IndexDraft, LibraryDraft},
     distance::Metric,
     model::{EmbeddingModel, FieldType, IndexParams, IndexType},
+    precision::Precision,
     snapshot::SNAPSHOT_VERSION,
     view::LibraryView,
 };
@@ -26,7 +27,7 @@ use super::{
     extract::{Body, Params, Path},
     guard,
     input::{Whole, object, optional_object, or_null, some},
-    page::{PageParams, ReadParams, cursor},
+    page::{PageParams, ReadParams, SnapshotParams, cursor},
     problem::{Answer, Problem},
     reading,
     responses::{Conflicts, Failures, NotFound, Refused, Stale, Unreadable},
@@ -267,7 +268,7 @@ async fn delete_library(
 ///
 /// The same bytes for the same contents. Send the `ETag` in `If-None-Match` to hear whether there is something new.
 #[utoipa::path(get, path = "/v1/libraries/{library}/snapshot", tag = "libraries",
-    params(("library" = String, Path, description = "Id or name."), ReadParams),
+    params(("library" = String, Path, description = "Id or name."), SnapshotParams),
     responses(
         (status = 200, description = "The file.", content_type = "application/octet-stream", body = Vec<u8>, headers(
             ("ETag" = String, description = "Changes with the library."),
@@ -276,28 +277,29 @@ async fn delete_library(
 async fn export_library(
     State(app): State<App>,
     Path(library): Path<String>,
-    Params(params): Params<ReadParams>,
+    Params(params): Params<SnapshotParams>,
     headers: HeaderMap,
 ) -> Answer<Response> {
+    let SnapshotParams { precision, min_seq } = params;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok()).unwrap_or_default();
-    let known = known.split(',').find_map(|tag| tag.trim().trim_matches('"').strip_prefix(&tag_prefix())?.parse().ok());
-    let exported = reading(&app, params.min_seq, move |service| service.export_library(&library, known)).await?;
+    let known = known.split(',').find_map(|tag| tag.trim().trim_matches('"').strip_prefix(&tag_prefix(precision))?.parse().ok());
+    let exported = reading(&app, min_seq, move |service| service.export_library(&library, precision, known)).await?;
     let value = |text: String| HeaderValue::try_from(text).map_err(|error| Problem::new("internal", error.to_string()));
     let mut response = match exported.bytes {
         Some(bytes) => Bytes::from(bytes).into_response(),
         None => StatusCode::NOT_MODIFIED.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, value(format!("\"{}{}\"", tag_prefix(), exported.seq))?);
+    headers.insert(header::ETAG, value(format!("\"{}{}\"", tag_prefix(precision), exported.seq))?);
     headers.insert("x-vecino-seq", HeaderValue::from(exported.seq));
     headers.insert(header::CONTENT_DISPOSITION, value(disposition(&exported.name))?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }
 
-/// The same contents are other bytes in another format.
-fn tag_prefix() -> String {
-    format!("{SNAPSHOT_VERSION}-")
+/// The same contents are other bytes in another format or at another precision.
+fn tag_prefix(precision: Precision) -> String {
+    format!("{SNAPSHOT_VERSION}-{}-", precision.as_str())
 }
 
 /// The file's name: in plain letters for everybody, and as it is for those who can read that.

@@ -10,7 +10,7 @@ use utoipa::{
     IntoParams,
     openapi::{OpenApi, RefOr, path::Parameter},
 };
-use vecino_engine::{Code, Error, Result, model::limits::MAX_PAGE};
+use vecino_engine::{Code, Error, Result, model::limits::MAX_PAGE, precision::Precision};
 
 use super::guard;
 use crate::service::Page;
@@ -73,6 +73,19 @@ impl ChunkPageParams {
 #[into_params(parameter_in = Query)]
 pub(super) struct ReadParams {
     /// The answer knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 409.
+    pub(super) min_seq: Option<u64>,
+}
+
+/// Which file of a library is read, and how new it must be.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SnapshotParams {
+    /// `int8` leaves the float vectors out: a quarter of the bytes, to be searched with scores that are a little off.
+    #[serde(default)]
+    #[param(inline)]
+    pub(super) precision: Precision,
+    /// The file knows of this write, by its `seq`; it is waited for, up to 5 seconds, then the answer is 409.
     pub(super) min_seq: Option<u64>,
 }
 

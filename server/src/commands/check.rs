@@ -94,7 +94,7 @@ fn check_file(path: &Path) -> Result<Vec<Checked>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let bytes = fs::read(path).map_err(|error| Error::new(Code::Storage, format!("cannot read {}: {error}", path.display())))?;
     let result = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("vecino") => snapshot::open(&name, &Blob::new(AlignedBytes::from(bytes.as_slice())))
+        Some("vecino") => snapshot::open_as(&name, &Blob::new(AlignedBytes::from(bytes.as_slice())), None)
             .and_then(snapshot::Opened::intact)
             .map(|library| library.chunk_count()),
         Some("log") => check_log(&name, &bytes),

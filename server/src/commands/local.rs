@@ -11,6 +11,7 @@ use vecino_engine::{
     distance::Metric,
     filter::Filter,
     model::{IndexType, Timestamp},
+    precision::Precision,
     query::Include,
 };
 
@@ -74,12 +75,12 @@ impl Local {
         Ok(Self { service: service.with_split(split), runtime })
     }
 
-    /// Writes a library as a `.vecino` file.
+    /// Writes a library as a `.vecino` file, with its float rows or without.
     ///
     /// # Errors
     /// When there is no such library, and those of `out`.
-    pub fn export(&self, library: &str, out: &mut dyn io::Write) -> anyhow::Result<()> {
-        let exported = self.service.export_library(library, None)?;
+    pub fn export(&self, library: &str, precision: Precision, out: &mut dyn io::Write) -> anyhow::Result<()> {
+        let exported = self.service.export_library(library, precision, None)?;
         out.write_all(&exported.bytes.unwrap_or_default())?;
         Ok(())
     }

@@ -166,7 +166,7 @@ fn ask_file(path: &Path, question: &Question) -> anyhow::Result<Value> {
     let started = Instant::now();
     let shown = path.display();
     ensure!(path.is_file(), "there is no file {shown}; for a library of a server, use --library");
-    let library = snapshot::open(&shown.to_string(), &storage::map_file(path)?)?.library;
+    let library = snapshot::open_as(&shown.to_string(), &storage::map_file(path)?, None)?.library;
     let filter = question.filter.as_ref().map(Filter::from_json).transpose()?;
     let embedding = match (&question.embedding, &question.text) {
         (Some(embedding), _) => embedding.clone(),

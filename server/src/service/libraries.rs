@@ -8,6 +8,7 @@ use vecino_engine::{
     Code, Error, Result,
     command::{Command, LibraryDraft, SchemaChange},
     db::Written,
+    precision::Precision,
     snapshot,
     state::State,
     view::{IndexView, LibraryView},
@@ -151,15 +152,19 @@ impl Service {
         self.write(options, library, command, |_, written| Deleted { seq: written.seq }).await
     }
 
-    /// A library as a file, unless the caller has it as of the sequence `known_seq`.
+    /// A library as a file, unless the caller has it as of the sequence `known_seq`; without float rows on request.
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`].
-    pub fn export_library(&self, library: &str, known_seq: Option<u64>) -> Result<Exported> {
+    pub fn export_library(&self, library: &str, precision: Precision, known_seq: Option<u64>) -> Result<Exported> {
         let known_now = self.with_library(library, |library| Ok((library.info().id.clone(), library.seq())))?;
         let state = if known_seq == Some(known_now.1) { self.store.state() } else { self.store.settled(&known_now.0)? };
         let library = state.library(library)?;
-        let bytes = if known_seq == Some(library.seq()) { None } else { Some(snapshot::to_bytes(library)?) };
+        let bytes = match precision {
+            _ if known_seq == Some(library.seq()) => None,
+            Precision::Float32 => Some(snapshot::to_bytes(library)?),
+            Precision::Int8 => Some(snapshot::to_bytes(&library.without_floats())?),
+        };
         Ok(Exported { name: library.info().name.to_string(), seq: library.seq(), bytes })
     }
 

@@ -78,6 +78,12 @@ fn a_library_is_downloaded_once() {
     server.delete("/v1/libraries/words/documents/cars").ok();
     let changed = server.get_with(path, &[("if-none-match", &tag)]);
     assert_eq!((changed.status, changed.headers["etag"] == tag), (200, false));
+    let small = server.get_with(&format!("{path}?precision=int8"), &[("if-none-match", &changed.headers["etag"])]);
+    assert_eq!((small.status, small.bytes.len() < changed.bytes.len()), (200, true), "other bytes have another tag");
+    snapshot::from_bytes("words", &small.bytes).unwrap_err();
+    let small_tag = &small.headers["etag"];
+    assert_eq!(server.get_with(&format!("{path}?precision=int8"), &[("if-none-match", small_tag)]).status, 304);
+    server.get(&format!("{path}?precision=int4")).problem(400, "invalid_value");
 }
 
 #[test]

@@ -127,9 +127,13 @@ fn refuses_what_is_no_file() {
         }
     }
     for what in [JsValue::NULL, 5.into(), "text".into(), js(&json!([1, 2, 3]))] {
-        let error = Library::open(&what, &JsValue::UNDEFINED).unwrap_err();
+        let error = Library::open(&what, &JsValue::UNDEFINED, &JsValue::UNDEFINED).unwrap_err();
         assert_eq!(thrown(&error), ("wrong_type".into(), "bytes".into()));
     }
-    let error = Library::open(&Uint8Array::from(&good[..]), &5.into()).unwrap_err();
+    let error = Library::open(&Uint8Array::from(&good[..]), &5.into(), &JsValue::UNDEFINED).unwrap_err();
     assert_eq!(thrown(&error), ("wrong_type".into(), "name".into()));
+    for (precision, code) in [(5.into(), "wrong_type"), ("int4".into(), "invalid_value")] {
+        let error = Library::open(&Uint8Array::from(&good[..]), &JsValue::UNDEFINED, &precision).unwrap_err();
+        assert_eq!(thrown(&error), (code.into(), "precision".into()));
+    }
 }

@@ -1,19 +1,23 @@
 //! A library through the JavaScript API gives what the engine gives.
 
+use js_sys::Uint8Array;
 use serde_json::json;
 use vecino_engine::{
     distance::Metric,
     filter::Filter,
     pool::Sequential,
     query::{Answer, Query},
+    snapshot,
 };
+use vecino_wasm::Library;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{CHUNKS, DIMENSION, file, get, js, json as to_json, list, open, query, thrown, town, vector};
+use super::{CHUNKS, DIMENSION, file, get, history, js, json as to_json, list, open, query, thrown, town, vector};
 
 /// Ids and score bits, as JavaScript sees them.
-fn ranking(answer: &wasm_bindgen::JsValue) -> Vec<(String, u32, u32)> {
-    let float = |hit: &wasm_bindgen::JsValue, name| {
+fn ranking(answer: &JsValue) -> Vec<(String, u32, u32)> {
+    let float = |hit: &JsValue, name| {
         let number = get(hit, name).as_f64().unwrap();
         assert_eq!(f64::from(number as f32), number, "{name} is a 32-bit float");
         (number as f32).to_bits()
@@ -37,6 +41,33 @@ fn answers_with_the_bits_of_the_engine() {
             let answer = library.query(&query(&embedding, &json!({ "k": 25 }))).unwrap();
             let asked = Query { embedding, k: 25, ..Query::default() };
             assert_eq!(ranking(&answer), expected(&database.query("town", &asked, &Sequential).unwrap()), "{metric:?} {seed}");
+        }
+    }
+}
+
+#[wasm_bindgen_test]
+fn the_same_log_gives_the_same_bytes_and_answers() {
+    assert_eq!(history::sum(&Sequential), history::SUM);
+}
+
+#[wasm_bindgen_test]
+fn opens_without_float_rows() {
+    for metric in [Metric::Cosine, Metric::Dot, Metric::Euclidean] {
+        let database = town(metric);
+        let (whole, engine) = (file(&database), database.state().find("town").unwrap().without_floats());
+        let small = snapshot::to_bytes(&engine).unwrap();
+        let unused = Library::open(&Uint8Array::from(&whole[..]), &JsValue::UNDEFINED, &"int8".into()).unwrap();
+        let missing = open(&small).unwrap();
+        assert_eq!([unused.precision(), missing.precision()], ["int8", "int8"]);
+        assert_eq!(open(&whole).unwrap().precision(), "float32");
+        let error = Library::open(&Uint8Array::from(&small[..]), &"town.vecino".into(), &"float32".into()).unwrap_err();
+        assert_eq!(thrown(&error), ("damaged".into(), "town.vecino".into()));
+        for seed in 0..20 {
+            let asked = Query { embedding: vector(10_000 + seed, DIMENSION), k: 25, ..Query::default() };
+            let answers =
+                [&unused, &missing].map(|library| library.query(&query(&asked.embedding, &json!({ "k": 25 }))).unwrap());
+            let right = expected(&engine.query(&asked, &Sequential).unwrap());
+            assert_eq!(answers.each_ref().map(ranking), [right.clone(), right], "{metric:?} {seed}");
         }
     }
 }

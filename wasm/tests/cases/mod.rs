@@ -1,10 +1,12 @@
 //! What must hold wherever the module runs: each environment includes these tests.
 
 mod errors;
+mod history;
 mod kernels;
 mod library;
 mod model;
 
+pub(crate) use history::vector;
 use js_sys::{Array, JSON, Object, Reflect, Uint8Array};
 use serde_json::{Value as Json, json};
 use vecino_engine::{
@@ -20,16 +22,6 @@ use wasm_bindgen::{JsCast, JsValue};
 
 pub(crate) const DIMENSION: usize = 37;
 pub(crate) const CHUNKS: usize = 400;
-
-/// Numbers between -1 and 1 that look random and are the same everywhere.
-pub(crate) fn vector(seed: usize, dimension: usize) -> Vec<f32> {
-    let mut state = seed as u64 ^ 0x9E37_79B9_7F4A_7C15;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
-    };
-    (0..dimension).map(|_| next()).collect()
-}
 
 fn document(number: usize) -> DocumentDraft {
     let attributes: RawAttributes =
@@ -69,7 +61,7 @@ pub(crate) fn file(database: &Database<MemoryStorage>) -> Vec<u8> {
 }
 
 pub(crate) fn open(bytes: &[u8]) -> Result<Library, JsValue> {
-    Library::open(&Uint8Array::from(bytes), &"town.vecino".into())
+    Library::open(&Uint8Array::from(bytes), &"town.vecino".into(), &JsValue::UNDEFINED)
 }
 
 /// A JavaScript object from JSON.
