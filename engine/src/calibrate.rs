@@ -122,12 +122,13 @@ impl Subject<'_> {
     fn curve(&self, selectivity: f32, allowed: &SlotSet, probes: &[u32], efforts: &[u32], pool: &dyn Pool) -> Curve {
         let truth = pool::map(pool, probes.len(), |number| {
             let probe = probes[number];
-            neighbours(&Flat.search(&self.search(probe, 0, allowed)), probe)
+            let nearest = neighbours(&Flat.search(&self.search(probe, 0, allowed)), probe);
+            Truth { count: nearest.len(), farthest: nearest.last().copied().unwrap_or(f32::NEG_INFINITY) }
         });
-        let wanted: usize = truth.iter().map(Vec::len).sum();
+        let wanted: usize = truth.iter().map(|truth| truth.count).sum();
         let mut points = Vec::new();
         for &effort in efforts.iter().take_while(|_| !pool.stopped()) {
-            let found = pool::map(pool, probes.len(), |number| self.ask(probes[number], effort, allowed, &truth[number]));
+            let found = pool::map(pool, probes.len(), |number| self.ask(probes[number], effort, allowed, truth[number]));
             let hits: usize = found.iter().map(|(hits, _)| hits).sum();
             let visited: usize = found.iter().map(|(_, visited)| visited).sum();
             // Each probe has been asked for twice.
@@ -141,9 +142,9 @@ impl Subject<'_> {
     }
 
     /// The neighbours found by both ways of asking, and the rows compared on average.
-    fn ask(&self, probe: u32, effort: u32, allowed: &SlotSet, truth: &[u32]) -> (usize, usize) {
+    fn ask(&self, probe: u32, effort: u32, allowed: &SlotSet, truth: Truth) -> (usize, usize) {
         let search = self.search(probe, effort as usize, allowed);
-        let hits = |found: &Found| neighbours(found, probe).iter().filter(|slot| truth.contains(slot)).count();
+        let hits = |found: &Found| neighbours(found, probe).iter().filter(|key| **key <= truth.farthest).count();
         let with = self.index.search(&search);
         match self.index.search_without(&search, probe) {
             Some(without) => (hits(&with) + hits(&without), (with.visited + without.visited) / 2),
@@ -166,18 +167,34 @@ impl Subject<'_> {
     }
 }
 
-/// The nearest but the probe itself.
-fn neighbours(found: &Found, probe: u32) -> Vec<u32> {
-    found.nearest.iter().map(|(_, slot)| *slot).filter(|slot| *slot != probe).take(K).collect()
+/// The nearest of a probe. Of rows that are equally far, one counts as much as another: of many copies an index finds some.
+#[derive(Clone, Copy)]
+struct Truth {
+    count: usize,
+    /// The key of the last.
+    farthest: f32,
+}
+
+/// The keys of the nearest but the probe itself.
+fn neighbours(found: &Found, probe: u32) -> Vec<f32> {
+    found.nearest.iter().filter(|(_, slot)| *slot != probe).map(|(key, _)| *key).take(K).collect()
 }
 
 impl Quality {
     /// The least effort that reaches a recall under a filter of this selectivity, with the recall that was measured for it. Between
     /// two filters that were measured, the harder counts. `None` when no effort that was tried does.
+    ///
+    /// So few probes may have been lucky ones: where it can be had, the effort reaches more by what one may expect their average to be
+    /// off, some `sqrt(r (1 - r) / 4 n)`. (Neighbours of a probe are found or missed together, hence not `10 n`.)
     pub fn effort(&self, target: f32, selectivity: f32) -> Option<Point> {
         let narrower = self.curves.iter().position(|curve| curve.selectivity <= selectivity).unwrap_or(self.curves.len());
         let on_both_sides = self.curves.iter().take(narrower + 1).skip(narrower.saturating_sub(usize::from(selectivity < 1.0)));
-        let reach = |curve: &Curve| curve.points.iter().find(|point| point.recall >= target).copied();
+        let chance = (target * (1.0 - target) / (4 * self.probes.max(1)) as f32).sqrt();
+        let surely = (target + chance).min(ENOUGH);
+        let reach = |curve: &Curve| {
+            let reached = |recall| curve.points.iter().find(|point| point.recall >= recall).copied();
+            reached(surely.max(target)).or_else(|| curve.points.last().copied().filter(|point| point.recall >= target))
+        };
         on_both_sides.map(reach).try_fold(None, |hardest: Option<Point>, point| {
             let point = point?;
             Some(Some(hardest.filter(|hardest| hardest.effort >= point.effort).unwrap_or(point)))

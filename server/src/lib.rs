@@ -13,6 +13,7 @@ pub mod config;
 pub mod embed;
 pub mod host;
 mod json;
+pub mod live_recall;
 pub mod memory;
 mod metrics;
 pub mod network;

@@ -14,6 +14,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::live_recall::LiveRecall;
+
 /// The numbers of this process.
 pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::default);
 
@@ -67,6 +69,8 @@ struct Counts {
     unlinked: Gauge,
     log: Gauge<i64, AtomicI64>,
     recall: Gauge<f64, AtomicU64>,
+    live_recall: Gauge<f64, AtomicU64>,
+    live_queries: Gauge,
 }
 
 /// The present numbers of what is stored.
@@ -86,6 +90,8 @@ pub(crate) struct Stored {
     pub(crate) bytes: [(&'static str, u64); 4],
     /// The least recall that any library has measured for its index.
     pub(crate) least_recall: Option<f32>,
+    /// What sampled queries found.
+    pub(crate) live_recall: Option<LiveRecall>,
 }
 
 fn histogram() -> Histogram {
@@ -123,6 +129,9 @@ impl Default for Metrics {
         registry.register_with_unit("memory", "Bytes held, by part", Unit::Bytes, bytes.clone());
         let what = "The least recall that any library has measured for its index; 1 where all answers are exact";
         registry.register("measured_recall", what, counts.recall.clone());
+        let what = "The average recall of the last sampled queries, NaN where there is none; advisory";
+        registry.register("live_recall", what, counts.live_recall.clone());
+        registry.register("live_recall_queries", "Sampled queries that the live recall is of", counts.live_queries.clone());
         Self { registry, requests, queries, syncs, counts, bytes }
     }
 }
@@ -158,6 +167,8 @@ impl Metrics {
         self.counts.unlinked.set(signed(stored.unlinked));
         self.counts.log.set(i64::try_from(stored.log_bytes).unwrap_or(i64::MAX));
         self.counts.recall.set(stored.least_recall.map_or(1.0, |recall| (f64::from(recall) * 1e6).round() / 1e6));
+        self.counts.live_recall.set(stored.live_recall.map_or(f64::NAN, |live| live.recall));
+        self.counts.live_queries.set(signed(stored.live_recall.map_or(0, |live| live.queries)));
         for (part, bytes) in stored.bytes {
             self.bytes.get_or_create(&PartLabels { part }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
@@ -185,6 +196,7 @@ mod tests {
             loaded: 2,
             unlinked: 7,
             bytes: [("vectors", 5), ("codes", 3), ("indexes", 2), ("process", 10)],
+            live_recall: Some(LiveRecall { recall: 0.98, queries: 7 }),
             ..Stored::default()
         };
         let text = metrics.write(&stored).unwrap();
@@ -198,6 +210,8 @@ mod tests {
             "vecino_index_lag_chunks 7",
             "vecino_sequence 12",
             "vecino_measured_recall 0.97",
+            "vecino_live_recall 0.98",
+            "vecino_live_recall_queries 7",
             "vecino_memory_bytes{part=\"vectors\"} 5",
             "# EOF",
         ] {

@@ -7,7 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use vecino_engine::{
     command::IndexDraft,
     model::{IndexParams, IndexType},
-    view::{IndexView, QualityView},
+    view::IndexView,
 };
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     reading,
     responses::{Failures, NotFound, Refused, Stale, Unreadable},
 };
+use crate::service::index::LibraryQuality;
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(get_index, choose_index)).routes(routes!(quality))
@@ -71,14 +72,14 @@ async fn choose_index(
     Ok(Json(app.service.choose_index(&library, draft, rebuild, params.options()).await?))
 }
 
-/// Tells how good a library's answers are, as it has measured itself against exact search.
+/// Tells how good a library's answers are, as it has measured itself against exact search, and as sampled queries found it.
 #[utoipa::path(get, path = "/v1/libraries/{library}/quality", tag = "index",
     params(("library" = String, Path, description = "Id or name."), ReadParams),
-    responses((status = 200, description = "As asked.", body = QualityView), Refused, NotFound, Failures))]
+    responses((status = 200, description = "As asked.", body = LibraryQuality), Refused, NotFound, Failures))]
 async fn quality(
     State(app): State<App>,
     Path(library): Path<String>,
     Params(params): Params<ReadParams>,
-) -> Answer<Json<QualityView>> {
+) -> Answer<Json<LibraryQuality>> {
     Ok(Json(reading(&app, params.min_seq, move |service| service.quality(&library)).await?))
 }

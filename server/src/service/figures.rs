@@ -29,6 +29,7 @@ impl Service {
             links += index.memory as u64;
             stored.unlinked += index.unlinked;
         }
+        stored.live_recall = self.sampler.of_all();
         stored.bytes = [("vectors", vectors), ("codes", codes), ("indexes", links), ("process", process)];
         stored
     }

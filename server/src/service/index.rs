@@ -1,5 +1,7 @@
 //! The index of a library.
 
+use serde::Serialize;
+use utoipa::ToSchema;
 use vecino_engine::{
     Result,
     command::{Command, IndexDraft},
@@ -7,6 +9,19 @@ use vecino_engine::{
 };
 
 use super::{Service, WriteOptions};
+use crate::live_recall::LiveRecall;
+
+/// How good the answers of a library are.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct LibraryQuality {
+    /// As the library has measured itself: what efforts are chosen by.
+    #[serde(flatten)]
+    pub measured: QualityView,
+    /// As one in 64 queries found it since the server started: it tells, and decides nothing. Absent before the first one, and
+    /// where answers are exact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveRecall>,
+}
 
 impl Service {
     /// What the index is, and what it waits for.
@@ -37,7 +52,11 @@ impl Service {
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`](vecino_engine::Code::LibraryNotFound).
-    pub fn quality(&self, library: &str) -> Result<QualityView> {
-        self.with_library(library, |library| Ok(library.quality_view()))
+    pub fn quality(&self, library: &str) -> Result<LibraryQuality> {
+        self.with_library(library, |library| {
+            let measured = library.quality_view();
+            let live = self.sampler.of(&library.info().id).filter(|_| !measured.exact);
+            Ok(LibraryQuality { measured, live })
+        })
     }
 }

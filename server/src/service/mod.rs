@@ -26,6 +26,7 @@ use self::{jobs::Jobs, split::SplitOptions};
 use crate::{
     embed::Embedder,
     host::{RayonPool, SystemHost},
+    live_recall::Sampler,
     storage::FileStorage,
     store::{Durability, Store, StoreOptions},
 };
@@ -41,6 +42,7 @@ pub struct Service {
     jobs: Jobs,
     /// Queries that take longer are written to the log.
     slow_query: Option<Duration>,
+    sampler: Sampler,
 }
 
 /// What every write can be told.
@@ -86,6 +88,7 @@ impl Service {
                 split: SplitOptions::default(),
                 jobs: Jobs::default(),
                 slow_query: None,
+                sampler: Sampler::start()?,
             },
             recovery,
         ))

@@ -18,7 +18,7 @@ use vecino_engine::{
 };
 
 use super::{Service, embedding::no_known_word};
-use crate::metrics::METRICS;
+use crate::{live_recall::Sample, metrics::METRICS};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -170,7 +170,7 @@ impl Service {
         }
     }
 
-    /// Answers a question, counts it, and writes it to the log if it was slow.
+    /// Answers a question, counts it, samples it, and writes it to the log if it was slow.
     fn answer(
         &self,
         name: &str,
@@ -181,8 +181,12 @@ impl Service {
     ) -> Result<Answered> {
         let (k, wanted) = (question.k, question.explain);
         let (query, refine) = self.resolve(library, question, embedded)?;
+        let sampled = self.sampler.is_due().then(|| query.clone());
         let mut answer = library.query_refined(&Query { explain: true, ..query }, &refine, &self.pool)?;
         let took = begun.elapsed();
+        if let Some(sample) = sampled.and_then(|query| Sample::of(library, query, &refine, &answer)) {
+            self.sampler.take(sample);
+        }
         if let Some(explain) = &answer.explain {
             METRICS.query(explain.index, explain.strategy, took);
             if self.slow_query.is_some_and(|limit| took > limit) {
@@ -205,7 +209,7 @@ impl Service {
             Near::Chunk(id) => {
                 let slot = library.slot(&id).ok_or_else(|| chunk_not_found(&id).field("chunk_id"))?;
                 refine.without.insert(id);
-                library.vectors().row(slot).to_vec()
+                library.row_of(slot).into_owned()
             }
             Near::Examples { positive, negative } => {
                 let direction = library.direction(&positive, &negative)?;

@@ -209,7 +209,7 @@ impl Pool for BuildPool {
 }
 
 /// Lowers the priority of this thread, where threads have one of their own.
-fn give_way() {
+pub(crate) fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::debug!(%error, "index builds run at the usual priority");

@@ -54,6 +54,7 @@ use crate::{
     storage::FileStorage,
 };
 
+pub(crate) use indexer::give_way;
 pub use order::Durability;
 
 /// A write that is only logged is on the disk after this time, if the disk is not slower.

@@ -45,6 +45,24 @@ fn settled(server: &Server, index: &str) -> Value {
     }
 }
 
+/// Asks until at least two queries have been sampled.
+fn sampled(server: &Server, rng: &mut Rng) {
+    let begun = Instant::now();
+    loop {
+        (0..64).for_each(|_| drop(nearest(server, rng, &json!({}))));
+        let live = server.get(&format!("{POINTS}/quality")).ok()["live"].clone();
+        if live["queries"].as_u64() >= Some(2) {
+            let recall = live["recall"].as_f64().unwrap();
+            assert!((0.6..=1.0).contains(&recall), "{live}");
+            let metrics = server.get("/metrics");
+            let text = String::from_utf8(metrics.bytes).unwrap();
+            assert!(text.contains("vecino_live_recall_queries "), "{text}");
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{live}");
+    }
+}
+
 #[test]
 fn an_index_is_built_chosen_measured_and_kept() {
     let folder = tempdir().unwrap();
@@ -59,11 +77,13 @@ fn an_index_is_built_chosen_measured_and_kept() {
     assert_eq!((&state["chunks"], &state["target_recall"]), (&json!(1_200), &json!(0.9)));
     let quality = server.get(&format!("{POINTS}/quality")).ok();
     assert!(quality["measured_recall"].as_f64().unwrap() >= 0.9 && quality["curves"].as_array().unwrap().len() == 4, "{quality}");
+    assert_eq!(quality.get("live"), None, "nobody has asked yet");
     for (wish, effort) in [(json!({}), &quality["effort"]), (json!({"ef": 50}), &json!(50)), (json!({"nprobe": 60}), &json!(60))]
     {
         let explain = nearest(&server, &mut rng, &wish).1;
         assert_eq!((&explain["strategy"], &explain["effort"]), (&json!("index"), effort), "{wish}: {explain}");
     }
+    sampled(&server, &mut rng);
     let (exact, explain) = nearest(&server, &mut Rng::new(8), &json!({"target_recall": 1}));
     assert_eq!((exact.len(), &explain["strategy"]), (10, &json!("exact_scan")));
 
@@ -72,7 +92,8 @@ fn an_index_is_built_chosen_measured_and_kept() {
     assert_eq!((&chosen["index_type"], &chosen["next"]), (&json!("kd_tree"), &json!("kd_tree")));
     settled(&server, "kd_tree");
     assert_eq!(nearest(&server, &mut Rng::new(8), &json!({})).0, exact);
-    assert_eq!(server.get(&format!("{POINTS}/quality")).ok()["exact"], true);
+    let quality = server.get(&format!("{POINTS}/quality")).ok();
+    assert_eq!((&quality["exact"], quality.get("live")), (&json!(true), None));
 
     // A crash loses neither the choice nor a chunk.
     put(&server, &mut rng, 100, 300);
