@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vecino_engine::{
     blob::{AlignedBytes, Blob},
@@ -24,7 +25,7 @@ use vecino_engine::{
 use crate::{
     clock,
     index::{Index, IndexName},
-    matrix,
+    matrix::{self, Matrix},
     rpc::meta,
 };
 
@@ -75,10 +76,16 @@ pub(crate) struct Ann {
     repeat: usize,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum MetricName {
+    #[value(alias = "cos")]
+    #[serde(rename = "cos", alias = "cosine")]
     Cosine,
+    #[value(alias = "l2")]
+    #[serde(rename = "l2", alias = "euclidean")]
     Euclidean,
+    #[value(alias = "ip")]
+    #[serde(rename = "ip", alias = "dot")]
     Dot,
 }
 
@@ -124,20 +131,14 @@ struct Bench {
     /// Whether searches may use the codes.
     with_codes: bool,
     all: SlotSet,
-    queries: Vec<Vec<f32>>,
+    queries: Matrix<f32>,
     truth: Vec<Vec<u32>>,
 }
 
 pub(crate) fn run(args: &Ann) -> Result<()> {
     let metric = args.metric.into();
-    let rows = load(&args.base, metric, args.limit)?;
-    let queries = load(&args.query, metric, 0)?;
-    let dimension = rows.first().map_or(0, Vec::len);
-    ensure!(!queries.is_empty(), "{}: there are no queries", args.query.display());
-    ensure!(queries.iter().all(|query| query.len() == dimension), "queries and vectors are of different dimensions");
-    let vectors = vectors_of(&rows, dimension)?;
-    let all = SlotSet::all(rows.len());
-    drop(rows);
+    let (vectors, queries) = read(args, metric)?;
+    let (dimension, all) = (vectors.dimension(), SlotSet::all(vectors.rows()));
     let mut bench = Bench { metric, codes: Codes::of(&vectors), with_codes: true, vectors, all, queries, truth: Vec::new() };
     let everything = bench.all.clone();
     if let Some(path) = &args.allowed {
@@ -148,8 +149,8 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     }
     bench.truth = match &args.truth {
         // What is nearest of all is not what is nearest of some.
-        Some(path) if bench.all.len() == everything.len() => matrix::row_numbers(path)?,
-        _ => bench.queries.iter().map(|query| bench.slots(&Flat, query, 100, 0)).collect(),
+        Some(path) if bench.all.len() == everything.len() && args.limit == 0 => bench.true_slots(path)?,
+        _ => bench.queries.rows().map(|query| bench.slots(&Flat, query, 100, 0)).collect(),
     };
     let (wall, cpu) = (Instant::now(), clock::process_seconds());
     let params = args.params.iter().map(|param| named(param)).collect::<Result<Vec<_>>>()?;
@@ -191,7 +192,27 @@ pub(crate) fn run(args: &Ann) -> Result<()> {
     Ok(())
 }
 
+/// The vectors and the queries.
+fn read(args: &Ann, metric: Metric) -> Result<(Vectors, Matrix<f32>)> {
+    let vectors = matrix::prepared(&args.base, metric, args.limit)?.vectors()?;
+    let queries = matrix::prepared(&args.query, metric, 0)?;
+    let dimension = vectors.dimension();
+    ensure!(queries.rows().len() > 0, "{}: there are no queries", args.query.display());
+    ensure!(queries.columns == dimension, "the queries are of {} dimensions, the vectors of {dimension}", queries.columns);
+    Ok((vectors, queries))
+}
+
 impl Bench {
+    /// The nearest of each query, from a file.
+    fn true_slots(&self, path: &Path) -> Result<Vec<Vec<u32>>> {
+        let (truth, shown) = (matrix::row_numbers(path)?, path.display());
+        let (rows, queries) = (self.vectors.rows(), self.queries.rows().len());
+        ensure!(truth.len() == queries, "{shown} is for {} queries, there are {queries}", truth.len());
+        let known = truth.iter().flatten().all(|slot| (*slot as usize) < rows);
+        ensure!(known, "{shown} names vectors that do not exist: there are {rows}");
+        Ok(truth)
+    }
+
     fn rows(&self) -> Rows<'_> {
         Rows { vectors: &self.vectors, codes: Some(&self.codes) }
     }
@@ -239,7 +260,7 @@ impl Bench {
         for _ in 0..repeat.max(1) {
             answers.clear();
             let (wall, cpu) = (Instant::now(), clock::thread_seconds());
-            for query in &self.queries {
+            for query in self.queries.rows() {
                 let one = Instant::now();
                 answers.push(self.slots(index, query, k, effort));
                 latencies.push(one.elapsed().as_secs_f64() * 1e6);
@@ -247,12 +268,12 @@ impl Bench {
             walls.push(wall.elapsed().as_secs_f64());
             cpus.push(clock::thread_seconds() - cpu);
         }
-        let visited: usize = self.queries.iter().map(|query| self.found(index, query, k, effort).visited).sum();
-        let hundred: Vec<Vec<u32>> = self.queries.iter().map(|query| self.slots(index, query, 100, effort.max(100))).collect();
+        let visited: usize = self.queries.rows().map(|query| self.found(index, query, k, effort).visited).sum();
+        let hundred: Vec<Vec<u32>> = self.queries.rows().map(|query| self.slots(index, query, 100, effort.max(100))).collect();
         for list in [&mut walls, &mut cpus, &mut latencies] {
             list.sort_by(f64::total_cmp);
         }
-        let queries = self.queries.len() as f64;
+        let queries = self.queries.rows().len() as f64;
         json!({
             "effort": effort,
             "short": answers.iter().filter(|answer| answer.len() < k.min(self.all.len())).count(),
@@ -266,12 +287,15 @@ impl Bench {
         })
     }
 
+    /// The share of the `k` nearest that was found. Of vectors that are equally far, one counts as much as another.
     fn recall(&self, answers: &[Vec<u32>], k: usize) -> f64 {
         let (mut found, mut wanted) = (0, 0);
-        for (answer, truth) in answers.iter().zip(&self.truth) {
+        for ((answer, truth), query) in answers.iter().zip(&self.truth).zip(self.queries.rows()) {
             let truth = &truth[..k.min(truth.len())];
+            let key = |slot: &u32| self.metric.key(query, self.vectors.row(*slot));
+            let farthest = truth.iter().map(key).fold(f32::NEG_INFINITY, f32::max);
             wanted += truth.len();
-            found += answer.iter().take(k).filter(|slot| truth.contains(slot)).count();
+            found += answer.iter().take(truth.len()).filter(|slot| key(slot) <= farthest).count();
         }
         found as f64 / f64::max(wanted as f64, 1.0)
     }
@@ -296,13 +320,6 @@ fn named(param: &str) -> Result<(String, usize)> {
     Ok((name.to_owned(), value.parse().with_context(|| format!("{param} is not a number"))?))
 }
 
-/// The rows as the engine holds them.
-pub(crate) fn vectors_of(rows: &[Vec<f32>], dimension: usize) -> Result<Vectors> {
-    let bytes = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let blob = Blob::new(AlignedBytes::from(&bytes[..]));
-    Vectors::mapped(dimension, rows.len(), &blob, 0).context("the vectors do not fit")
-}
-
 /// A coin for each slot and round.
 fn drawn(slot: u64, round: u64) -> bool {
     hash(slot ^ (round << 32)) >> 63 == 1
@@ -311,18 +328,6 @@ fn drawn(slot: u64, round: u64) -> bool {
 fn hash(number: u64) -> u64 {
     let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
-}
-
-pub(crate) fn load(path: &Path, metric: Metric, limit: usize) -> Result<Vec<Vec<f32>>> {
-    let matrix = matrix::floats(path)?;
-    let limit = if limit == 0 { usize::MAX } else { limit };
-    let mut rows: Vec<Vec<f32>> = matrix.rows().take(limit).map(<[f32]>::to_vec).collect();
-    if metric == Metric::Cosine {
-        for row in &mut rows {
-            distance::normalise(row).map_err(|error| anyhow::anyhow!("{}: {error:?}", path.display()))?;
-        }
-    }
-    Ok(rows)
 }
 
 pub(crate) fn cpu_model() -> String {

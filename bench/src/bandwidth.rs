@@ -31,7 +31,7 @@ pub(crate) struct Bandwidth {
 pub(crate) fn run(args: &Bandwidth) -> Result<()> {
     ensure!(args.vectors > 0 && args.dimension > 0, "there is nothing to read");
     let (rows, queries) = synthetic::rows(args.vectors, 1, args.dimension, Metric::Cosine)?;
-    let vectors = ann::vectors_of(&rows, args.dimension)?;
+    let vectors = rows.vectors()?;
     let codes = Codes::of(&vectors);
     drop(rows);
     let gigabytes = (args.vectors * args.dimension * 4) as f64 / 1e9;
@@ -41,8 +41,8 @@ pub(crate) fn run(args: &Bandwidth) -> Result<()> {
             &|| sums::<0>(&vectors),
             &|| sums::<2_048>(&vectors),
             &|| sums::<8_192>(&vectors),
-            &|| scan(&vectors, None, &queries[0]),
-            &|| scan(&vectors, Some(&codes), &queries[0]),
+            &|| scan(&vectors, None, &queries.values),
+            &|| scan(&vectors, Some(&codes), &queries.values),
         ];
         for (kernel, best) in kernels.into_iter().zip(&mut best) {
             let begun = Instant::now();

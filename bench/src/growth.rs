@@ -18,6 +18,7 @@ use crate::{
     ann::{self, MetricName, Threads},
     clock,
     index::{Index, IndexName},
+    matrix::Matrix,
     synthetic,
 };
 
@@ -133,14 +134,14 @@ struct Data {
     vectors: Vectors,
     codes: Codes,
     all: SlotSet,
-    queries: Vec<Vec<f32>>,
+    queries: Matrix<f32>,
     truth: Vec<Vec<u32>>,
 }
 
 impl Data {
     fn new(count: usize, queries: usize, dimension: usize, metric: Metric) -> Result<Self> {
         let (rows, queries) = synthetic::rows(count, queries, dimension, metric)?;
-        let vectors = ann::vectors_of(&rows, dimension)?;
+        let vectors = rows.vectors()?;
         drop(rows);
         let codes = Codes::of(&vectors);
         let all = SlotSet::all(count);
@@ -152,7 +153,7 @@ impl Data {
     /// All queries once: processor microseconds of each, sorted, and the answers.
     fn pass(&self, index: &dyn VectorIndex, with_codes: bool, effort: usize) -> (Vec<f64>, Vec<Vec<u32>>) {
         let mut times = Vec::new();
-        let answers = self.queries.iter().map(|query| {
+        let answers = self.queries.rows().map(|query| {
             let begun = clock::thread_seconds();
             let found = index.search(&Search {
                 vectors: &self.vectors,

@@ -24,6 +24,7 @@ pub(crate) enum IndexName {
     /// Exact: the floats alone.
     Floats,
     #[serde(alias = "kd-tree")]
+    #[value(alias = "kd_tree")]
     KdTree,
     Lsh,
     Ivf,
@@ -61,7 +62,7 @@ impl Index {
         for (param, value) in given {
             match (name, param.as_str()) {
                 (IndexName::Hnsw, "m" | "M") => hnsw.m = *value,
-                (IndexName::Hnsw, "ef_construction") => hnsw.ef_construction = *value,
+                (IndexName::Hnsw, "ef_construction" | "efConstruction") => hnsw.ef_construction = *value,
                 (IndexName::Hnsw, "seed") => hnsw.seed = *value as u64,
                 (IndexName::Lsh, "tables") => lsh.tables = *value,
                 (IndexName::Lsh, "seed") => lsh.seed = *value as u64,

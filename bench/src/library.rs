@@ -18,6 +18,7 @@ use vecino_engine::{
     library::Library as EngineLibrary,
     model::{IndexType, Timestamp},
     pool::Sequential,
+    precision::Precision,
     query::{Answer, Include, Query},
     snapshot,
     storage::MemoryStorage,
@@ -60,6 +61,9 @@ pub(crate) struct Library {
     /// Hits wanted.
     #[arg(long, default_value_t = 10)]
     k: usize,
+    /// `int8` answers without the float rows; the truth is of the whole library.
+    #[arg(long, default_value = "float32", value_parser = precision)]
+    precision: Precision,
     /// Takes this many vectors from the front; 0 is all.
     #[arg(long, default_value_t = 0)]
     limit: usize,
@@ -111,7 +115,8 @@ pub(crate) fn run(args: &Library) -> Result<()> {
     let filters = args.filter.iter().map(|text| Ok(Some(serde_json::from_str::<Value>(text)?))).collect::<Result<Vec<_>>>()?;
     for filter in if filters.is_empty() { vec![None] } else { filters } {
         let bound = filter.as_ref().map(Filter::from_json).transpose()?;
-        let ask = |row: &[f32], target| {
+        let searched = if args.precision == Precision::Int8 { &library.without_floats() } else { library };
+        let ask = |library: &EngineLibrary, row: &[f32], target| {
             let include = Include { text: false, metadata: false, attributes: false, embedding: false };
             let query = Query {
                 embedding: row.to_vec(),
@@ -124,12 +129,12 @@ pub(crate) fn run(args: &Library) -> Result<()> {
             };
             library.query(&query, &Sequential)
         };
-        let truth = queries.rows().map(|row| Ok(ids(&ask(row, 1.0)?))).collect::<Result<Vec<_>>>()?;
+        let truth = queries.rows().map(|row| Ok(ids(&ask(library, row, 1.0)?))).collect::<Result<Vec<_>>>()?;
         for target in &args.target {
             let (mut latencies, mut answers, cpu) = (Vec::new(), Vec::new(), clock::thread_seconds());
             for row in queries.rows() {
                 let begun = Instant::now();
-                answers.push(ask(row, *target)?);
+                answers.push(ask(searched, row, *target)?);
                 latencies.push(begun.elapsed().as_secs_f64() * 1e6);
             }
             let cpu = clock::thread_seconds() - cpu;
@@ -140,7 +145,7 @@ pub(crate) fn run(args: &Library) -> Result<()> {
             println!(
                 "{}",
                 json!({
-                    "filter": filter, "target_recall": target, "recall": found.sum::<usize>() as f64 / wanted.max(1) as f64,
+                    "filter": filter, "target_recall": (f64::from(*target) * 1e6).round() / 1e6, "recall": found.sum::<usize>() as f64 / wanted.max(1) as f64,
                     "qps_cpu": answers.len() as f64 / cpu, "p50_us": latencies[latencies.len() / 2],
                     "p99_us": latencies[latencies.len() * 99 / 100],
                     "short": answers.iter().filter(|answer| answer.hits.len() < args.k && !answer.exhausted).count(),
@@ -150,6 +155,10 @@ pub(crate) fn run(args: &Library) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    Precision::named(name).ok_or_else(|| "float32 or int8".to_owned())
 }
 
 /// The bytes of the library's file, and the seconds to open it.

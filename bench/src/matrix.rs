@@ -2,7 +2,12 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use vecino_engine::{
+    blob::{AlignedBytes, Blob},
+    distance::{self, Metric},
+    vectors::Vectors,
+};
 
 use crate::{npy, xvecs};
 
@@ -16,6 +21,42 @@ impl<T> Matrix<T> {
     pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = &[T]> {
         self.values.chunks_exact(self.columns.max(1))
     }
+}
+
+impl Matrix<f32> {
+    /// Keeps the first rows; 0 keeps all.
+    pub(crate) fn limit(&mut self, rows: usize) {
+        if rows > 0 {
+            self.values.truncate(rows.saturating_mul(self.columns));
+        }
+    }
+
+    /// Brings rows into the form that a metric compares: of unit length under cosine.
+    ///
+    /// # Errors
+    /// Under cosine, the number of a row that has no direction.
+    pub(crate) fn prepare(&mut self, metric: Metric) -> Result<()> {
+        if metric == Metric::Cosine {
+            for (number, row) in self.values.chunks_exact_mut(self.columns.max(1)).enumerate() {
+                distance::normalise(row).map_err(|error| anyhow!("row {number}: {error:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows as the engine holds them.
+    pub(crate) fn vectors(&self) -> Result<Vectors> {
+        let blob = Blob::new(AlignedBytes::from(bytemuck::cast_slice(&self.values)));
+        Vectors::mapped(self.columns, self.rows().len(), &blob, 0).context("the vectors do not fit")
+    }
+}
+
+/// Reads a matrix of floats whose rows are as a metric compares them.
+pub(crate) fn prepared(path: &Path, metric: Metric, limit: usize) -> Result<Matrix<f32>> {
+    let mut matrix = floats(path)?;
+    matrix.limit(limit);
+    matrix.prepare(metric).with_context(|| format!("{}", path.display()))?;
+    Ok(matrix)
 }
 
 /// Reads a matrix of floats: `.npy` of 16, 32 or 64 bits, `.fvecs`, or the bytes of `.bvecs`.
@@ -81,6 +122,14 @@ mod tests {
         assert!(said(integers(&write("a.txt", b"1 2")).err().unwrap()).contains(".ivecs"));
         assert!(said(floats(&write("b.npy", b"no")).err().unwrap()).contains("b.npy: not an .npy file"));
         assert!(said(floats(&folder.path().join("none.npy")).err().unwrap()).contains("cannot read"));
+        let bytes = [
+            &b"\x93NUMPY\x01\x00"[..],
+            &60_u16.to_le_bytes(),
+            format!("{:59}\n", "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 3), }").as_bytes(),
+            &[0, 7, 255],
+        ]
+        .concat();
+        assert_eq!(floats(&write("c.npy", &bytes)).unwrap().values, [0.0, 7.0, 255.0]);
         let strange = write("b.fvecs", &row(&f32::NAN.to_le_bytes(), 1));
         assert!(said(floats(&strange).err().unwrap()).contains("row 0 has a number that is not finite"));
     }

@@ -2,12 +2,14 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Columns and values of a matrix of 16-, 32- or 64-bit floats.
+/// Columns and values of a matrix of 16-, 32- or 64-bit floats, or of bytes.
 pub(crate) fn floats(bytes: &[u8]) -> Result<(usize, Vec<f32>)> {
     let (kind, columns, data) = header(bytes)?;
     let values = match kind.as_str() {
         "<f2" => data.chunks_exact(2).map(|b| half(u16::from_le_bytes([b[0], b[1]]))).collect(),
         "<f4" => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        "|u1" => data.iter().map(|b| f32::from(*b)).collect(),
+        "|i1" => data.iter().map(|b| f32::from(*b as i8)).collect(),
         "<f8" => {
             data.chunks_exact(8).map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32).collect()
         }
@@ -16,11 +18,17 @@ pub(crate) fn floats(bytes: &[u8]) -> Result<(usize, Vec<f32>)> {
     Ok((columns, values))
 }
 
-/// Columns and values of a matrix of 32- or 64-bit integers.
+/// Columns and values of a matrix of 32- or 64-bit integers; those beyond the range of signed ones are -1.
 pub(crate) fn integers(bytes: &[u8]) -> Result<(usize, Vec<i64>)> {
     let (kind, columns, data) = header(bytes)?;
     let values = match kind.as_str() {
         "<i4" => data.chunks_exact(4).map(|b| i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
+        "<u4" => data.chunks_exact(4).map(|b| i64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
+        "<u8" => data
+            .chunks_exact(8)
+            .map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+            .map(|n| i64::try_from(n).unwrap_or(-1))
+            .collect(),
         "<i8" => data.chunks_exact(8).map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect(),
         _ => bail!("integers wanted, found {kind}"),
     };

@@ -1,8 +1,8 @@
 //! Data made by rule: rows in clusters, on a surface of few dimensions, as embeddings lie.
 
-use vecino_engine::distance::{self, Metric};
+use vecino_engine::distance::Metric;
 
-use crate::ann;
+use crate::{ann, matrix::Matrix};
 
 /// Dimensions of the surface: no more than so many.
 const INNER: usize = 24;
@@ -10,12 +10,9 @@ const INNER: usize = 24;
 /// Clusters.
 const CLUSTERS: usize = 512;
 
-/// Rows, each of them floats.
-type Rows = Vec<Vec<f32>>;
-
 /// `count` rows and then `queries` more of the same kind. A row is a normal draw around one of 512 centres in 24 dimensions (or
 /// `dimension`, where that is less), turned into `dimension` by a fixed random matrix, with noise of a twentieth in every coordinate.
-pub(crate) fn rows(count: usize, queries: usize, dimension: usize, metric: Metric) -> anyhow::Result<(Rows, Rows)> {
+pub(crate) fn rows(count: usize, queries: usize, dimension: usize, metric: Metric) -> anyhow::Result<(Matrix<f32>, Matrix<f32>)> {
     let inner = dimension.min(INNER);
     let mut random = Random(7);
     let mut matrix = |rows: usize, columns: usize| -> Vec<Vec<f32>> {
@@ -28,16 +25,14 @@ pub(crate) fn rows(count: usize, queries: usize, dimension: usize, metric: Metri
     let mut all = vecino_engine::pool::map(&threads, total.div_ceil(BLOCK), |block| {
         let mut random = Random(1_000 + block as u64);
         let block = block * BLOCK..((block + 1) * BLOCK).min(total);
-        block.map(|_| row(&mut random, &centres, &turn, dimension)).collect::<Vec<_>>()
+        block.flat_map(|_| row(&mut random, &centres, &turn, dimension)).collect::<Vec<_>>()
     })
     .concat();
-    if metric == Metric::Cosine {
-        for row in &mut all {
-            distance::normalise(row)?;
-        }
-    }
-    let asked = all.split_off(count);
-    Ok((all, asked))
+    let asked = all.split_off(count * dimension);
+    let [mut rows, mut asked] = [all, asked].map(|values| Matrix { columns: dimension, values });
+    rows.prepare(metric)?;
+    asked.prepare(metric)?;
+    Ok((rows, asked))
 }
 
 /// Rows that are made by one thread.

@@ -23,16 +23,16 @@ use std::{
     collections::HashMap,
     fs,
     io::{self, BufRead, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use anyhow::{Context, Result, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use vecino_engine::{
     codes::Codes,
-    distance::Metric,
     index::{Rows, Search},
     pool::Sequential,
     slots::SlotSet,
@@ -40,10 +40,10 @@ use vecino_engine::{
 };
 
 use crate::{
-    ann::{Threads, load, vectors_of},
+    ann::{MetricName, Threads},
     clock,
     index::{Index, IndexName},
-    npy,
+    matrix, npy,
 };
 
 #[derive(Deserialize)]
@@ -56,6 +56,7 @@ enum Command {
         threads: usize,
         #[serde(default)]
         index: IndexName,
+        #[serde(alias = "metadata")]
         meta: Option<PathBuf>,
         #[serde(flatten)]
         params: Map<String, Value>,
@@ -76,30 +77,16 @@ enum Command {
     },
     Load {
         path: PathBuf,
+        #[serde(alias = "metadata")]
         meta: Option<PathBuf>,
     },
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum MetricName {
-    #[serde(alias = "cosine")]
-    Cos,
-    #[serde(alias = "euclidean")]
-    L2,
-    #[serde(alias = "dot")]
-    Ip,
-}
+/// Hits of one command, at most: a gigabyte.
+const MOST_HITS: usize = 1 << 28;
 
-impl From<MetricName> for Metric {
-    fn from(name: MetricName) -> Self {
-        match name {
-            MetricName::Cos => Self::Cosine,
-            MetricName::L2 => Self::Euclidean,
-            MetricName::Ip => Self::Dot,
-        }
-    }
-}
+/// More threads are not started, whatever is asked for.
+const MOST_THREADS: usize = 64;
 
 fn one() -> usize {
     1
@@ -126,8 +113,9 @@ struct Open {
 pub(crate) fn run() -> Result<()> {
     let mut open = None;
     let mut out = io::stdout().lock();
-    for line in io::stdin().lock().lines() {
+    for line in io::stdin().lock().split(b'\n') {
         let line = line.context("cannot read the commands")?;
+        let line = String::from_utf8_lossy(&line);
         if line.trim().is_empty() {
             continue;
         }
@@ -138,7 +126,9 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn answer(open: &mut Option<Open>, line: &str) -> Value {
-    let outcome = serde_json::from_str(line).context("this is no command").and_then(|command| obey(open, command));
+    let work = || serde_json::from_str(line).context("this is no command").and_then(|command| obey(open, command));
+    // A harness that measures others too goes on, whatever happens here.
+    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(anyhow!("this went wrong inside")));
     match outcome {
         Ok(mut answer) => {
             answer["ok"] = json!(true);
@@ -155,13 +145,13 @@ fn obey(open: &mut Option<Open>, command: Command) -> Result<Value> {
             let params = params.into_iter().map(|(name, value)| number(name, &value)).collect::<Result<Vec<_>>>()?;
             // What was there goes first: both may not fit.
             *open = None;
-            let (made, answer) = Open::build(&base, metric, threads.max(1), index, meta, &params)?;
+            let (made, answer) = Open::build(&base, metric, threads.clamp(1, MOST_THREADS), index, meta, &params)?;
             *open = Some(made);
             Ok(answer)
         }
         Command::Search { queries, out, k, threads, effort, filter } => {
             let open = open.as_mut().context(built)?;
-            open.search(&queries, &out, k, threads.max(1), effort, filter.as_ref())
+            open.search(&queries, &out, k, threads.clamp(1, MOST_THREADS), effort, filter.as_ref())
         }
         Command::Save { path } => {
             let wall = Instant::now();
@@ -202,10 +192,8 @@ impl Open {
         meta: Option<PathBuf>,
         params: &[(String, usize)],
     ) -> Result<(Self, Value)> {
-        let rows = load(base, metric.into(), 0)?;
-        let dimension = rows.first().map_or(0, Vec::len);
-        let vectors = vectors_of(&rows, dimension)?;
-        drop(rows);
+        let vectors = matrix::prepared(base, metric.into(), 0)?.vectors()?;
+        let dimension = vectors.dimension();
         let slots: Vec<u32> = (0..vectors.rows() as u32).collect();
         let mut index = Index::new(name, dimension, metric.into(), params)?;
         if let Some(meta) = &meta {
@@ -256,25 +244,22 @@ impl Open {
             self.allowed.insert(key.clone(), allowed);
         }
         let allowed = key.and_then(|key| self.allowed.get(&key)).unwrap_or(&self.all);
-        let queries = load(queries, self.metric.into(), 0)?;
-        let dimension = self.vectors.dimension();
-        ensure!(
-            queries.iter().all(|query| query.len() == dimension),
-            "the queries are of {} dimensions, the vectors of {dimension}",
-            queries.first().map_or(0, Vec::len)
-        );
-        let mut answers = vec![-1_i32; queries.len().checked_mul(k).context("k is too great")?];
-        let share = queries.len().div_ceil(threads).max(1);
-        let one_share = |queries: &[Vec<f32>], answers: &mut [i32]| {
+        let queries = matrix::prepared(queries, self.metric.into(), 0)?;
+        let (count, dimension) = (queries.rows().len(), self.vectors.dimension());
+        ensure!(queries.columns == dimension, "the queries are of {} dimensions, the vectors of {dimension}", queries.columns);
+        let room = count.checked_mul(k).filter(|room| *room <= MOST_HITS);
+        let mut answers = vec![-1_i32; room.with_context(|| format!("{count} times k = {k} is more than {MOST_HITS} hits"))?];
+        let share = count.div_ceil(threads).max(1);
+        let one_share = |queries: &[f32], answers: &mut [i32]| {
             let cpu = clock::thread_seconds();
-            for (query, answer) in queries.iter().zip(answers.chunks_mut(k)) {
+            for (query, answer) in queries.chunks_exact(dimension).zip(answers.chunks_mut(k)) {
                 self.nearest(query, k, effort, allowed, answer);
             }
             clock::thread_seconds() - cpu
         };
         let wall = Instant::now();
         let cpu: f64 = std::thread::scope(|scope| {
-            let mut shares = queries.chunks(share).zip(answers.chunks_mut(share * k));
+            let mut shares = queries.values.chunks(share * dimension).zip(answers.chunks_mut(share * k));
             // The first share is for this thread.
             let first = shares.next();
             let others: Vec<_> = shares.map(|(queries, answers)| scope.spawn(|| one_share(queries, answers))).collect();
@@ -286,7 +271,7 @@ impl Open {
         fs::write(out, npy::of_integers(k, &answers)).with_context(|| format!("cannot write {}", out.display()))?;
         let wanted = k.min(allowed.len());
         let short = answers.chunks(k).filter(|answer| answer.iter().filter(|row| **row >= 0).count() < wanted).count();
-        Ok(json!({"search_s": seconds, "search_cpu_s": cpu, "queries": queries.len(), "allowed": allowed.len(), "short": short}))
+        Ok(json!({"search_s": seconds, "search_cpu_s": cpu, "queries": count, "allowed": allowed.len(), "short": short}))
     }
 
     fn nearest(&self, query: &[f32], k: usize, effort: usize, allowed: &SlotSet, answer: &mut [i32]) {

@@ -116,6 +116,9 @@ fn errors_are_answers() {
     fails(search(json!(["tag", 1]), "base.fvecs", 10), "has 1 lines for 300 vectors");
     fails(search(Value::Null, "narrow.bvecs", 10), "of 1 dimensions");
     fails(search(Value::Null, "base.fvecs", 0), "k is 0");
+    for k in [1 << 40, usize::MAX / 2] {
+        fails(search(Value::Null, "base.fvecs", k), "more than");
+    }
     assert_eq!(answer(open, &json!({"cmd": "save", "path": at("saved")}).to_string())["ok"], true);
     let whole = fs::read(at("saved")).unwrap();
     for cut in [10, 200, whole.len() / 2, whole.len() - 1] {
