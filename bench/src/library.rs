@@ -145,7 +145,8 @@ pub(crate) fn run(args: &Library) -> Result<()> {
             println!(
                 "{}",
                 json!({
-                    "filter": filter, "target_recall": (f64::from(*target) * 1e6).round() / 1e6, "recall": found.sum::<usize>() as f64 / wanted.max(1) as f64,
+                    "filter": filter, "target_recall": (f64::from(*target) * 1e6).round() / 1e6,
+                    "recall": found.sum::<usize>() as f64 / wanted.max(1) as f64,
                     "qps_cpu": answers.len() as f64 / cpu, "p50_us": latencies[latencies.len() / 2],
                     "p99_us": latencies[latencies.len() * 99 / 100],
                     "short": answers.iter().filter(|answer| answer.hits.len() < args.k && !answer.exhausted).count(),
