@@ -1,6 +1,6 @@
 //! The indexes by name: made, saved and opened.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use vecino_engine::{
@@ -60,6 +60,15 @@ impl Index {
         let mut lsh = lsh::Params::default();
         let mut ivf = ivf::Params::default();
         for (param, value) in given {
+            // As for libraries. More would only ask for memory that nobody has.
+            let most = match param.as_str() {
+                "m" | "M" => 128,
+                "ef_construction" | "efConstruction" => 4_096,
+                "lists" => 65_536,
+                "tables" => 64,
+                _ => usize::MAX,
+            };
+            ensure!(*value <= most, "{param} is at most {most}, received {value}");
             match (name, param.as_str()) {
                 (IndexName::Hnsw, "m" | "M") => hnsw.m = *value,
                 (IndexName::Hnsw, "ef_construction" | "efConstruction") => hnsw.ef_construction = *value,

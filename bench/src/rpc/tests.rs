@@ -106,6 +106,7 @@ fn errors_are_answers() {
     fails(build(json!({"base": at("none.npy")})), "cannot read");
     fails(build(json!({"wings": 2})), "no parameter wings");
     fails(build(json!({"m": "many"})), "no whole number");
+    fails(build(json!({"ef_construction": 1_000_000_000_000_u64})), "at most 4096");
     fails(build(json!({"meta": at("none.jsonl")})), "there is no file");
     assert_eq!(answer(open, &build(json!({"m": 8, "ef_construction": 50})).to_string())["ok"], true);
     let mut fails = |command: Value, reason: &str| {
