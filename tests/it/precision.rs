@@ -64,7 +64,7 @@ fn every_index_answers_from_the_codes_alone() {
     let types = [IndexType::Flat, IndexType::KdTree, IndexType::Lsh, IndexType::Ivf, IndexType::Hnsw];
     for (index_type, metric) in types.into_iter().flat_map(|index_type| Metric::ALL.map(|metric| (index_type, metric))) {
         let database = database(index_type, metric);
-        let whole = database.state().find("l").unwrap();
+        let whole = database.state().library("l").unwrap();
         let without = whole.without_floats();
         let (large, small) = (snapshot::to_bytes(whole).unwrap(), snapshot::to_bytes(&without).unwrap());
         let floats = CHUNKS * DIMENSION * 4;
@@ -108,7 +108,7 @@ fn unit(row: &[f32]) -> Vec<f32> {
 #[test]
 fn vectors_that_are_shown_are_what_the_codes_stand_for() {
     let database = database(IndexType::Hnsw, Metric::Cosine);
-    let whole = database.state().find("l").unwrap();
+    let whole = database.state().library("l").unwrap();
     let without = whole.without_floats();
     let (exact, shown) = (whole.chunk("c0-7").unwrap().embedding, without.chunk("c0-7").unwrap().embedding);
     let largest = exact.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
@@ -126,7 +126,7 @@ fn vectors_that_are_shown_are_what_the_codes_stand_for() {
 #[test]
 fn a_file_without_floats_is_never_taken_for_a_whole_one() {
     let database = database(IndexType::Hnsw, Metric::Cosine);
-    let small = snapshot::to_bytes(&database.state().find("l").unwrap().without_floats()).unwrap();
+    let small = snapshot::to_bytes(&database.state().library("l").unwrap().without_floats()).unwrap();
     let refused = snapshot::open("small.vecino", &blob(&small)).unwrap_err();
     assert_eq!((refused.code, refused.field.as_deref()), (Code::Damaged, Some("small.vecino")));
     assert!(refused.detail.contains("VECS is missing"), "{}", refused.detail);
@@ -142,7 +142,7 @@ fn a_file_without_floats_is_never_taken_for_a_whole_one() {
 #[test]
 fn damage_is_told_or_does_no_harm() {
     let database = database(IndexType::Hnsw, Metric::Euclidean);
-    let library = database.state().find("l").unwrap().without_floats();
+    let library = database.state().library("l").unwrap().without_floats();
     let small = snapshot::to_bytes(&library).unwrap();
     let embedding = vector(&mut Rng::new(3));
     let exact = ask(&library, embedding.clone(), 1.0).hits;
@@ -161,7 +161,7 @@ fn damage_is_told_or_does_no_harm() {
 #[test]
 fn threads_change_no_answer() {
     let database = database(IndexType::Flat, Metric::Dot);
-    let library = database.state().find("l").unwrap().without_floats();
+    let library = database.state().library("l").unwrap().without_floats();
     let query = Query { embedding: vector(&mut Rng::new(4)), k: 200, ..Query::default() };
     assert_eq!(library.query(&query, &Sequential).unwrap(), library.query(&query, &Threads(3)).unwrap());
 }

@@ -35,7 +35,7 @@ pub(crate) fn sum(pool: &dyn Pool) -> u64 {
         |bytes: &[u8]| sum = bytes.iter().fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3));
     for (index_type, metric) in types.into_iter().flat_map(|index_type| Metric::ALL.map(|metric| (index_type, metric))) {
         let database = database(index_type, metric, pool);
-        let whole = database.state().find("l").unwrap();
+        let whole = database.state().library("l").unwrap();
         for library in [whole, &whole.without_floats()] {
             add(&snapshot::to_bytes(library).unwrap());
             for seed in 0..20 {

@@ -54,7 +54,7 @@ fn the_same_log_gives_the_same_bytes_and_answers() {
 fn opens_without_float_rows() {
     for metric in [Metric::Cosine, Metric::Dot, Metric::Euclidean] {
         let database = town(metric);
-        let (whole, engine) = (file(&database), database.state().find("town").unwrap().without_floats());
+        let (whole, engine) = (file(&database), database.state().library("town").unwrap().without_floats());
         let small = snapshot::to_bytes(&engine).unwrap();
         let unused = Library::open(&Uint8Array::from(&whole[..]), &JsValue::UNDEFINED, &"int8".into()).unwrap();
         let missing = open(&small).unwrap();
