@@ -67,7 +67,7 @@ function form(method, path, operation) {
   const inputs = (operation.parameters ?? []).map((parameter) => ({ ...parameter, input: el('input', { 'aria-label': parameter.name }) }));
   const [kind, content] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
   const json = kind?.includes('json') && kind === 'application/json';
-  const body = kind && el('textarea', { 'aria-label': 'body', spellcheck: 'false', value: json ? JSON.stringify(example(content.schema), null, 2) : '' });
+  const body = kind && el('textarea', { 'aria-label': 'body', spellcheck: 'false', value: json ? JSON.stringify(content.example ?? example(content.schema), null, 2) : (content.example ?? '') });
   const result = el('pre', { hidden: true });
   const send = async (event) => {
     event.preventDefault();

@@ -13,7 +13,7 @@ use crate::{
 pub enum Command {
     /// Create a library.
     CreateLibrary(LibraryDraft),
-    /// Rename a library or describe it anew.
+    /// Rename a library, describe it anew, or choose its index.
     UpdateLibrary {
         /// Its id.
         library: String,
@@ -21,6 +21,8 @@ pub enum Command {
         name: Option<String>,
         /// Another description; an empty one removes it.
         description: Option<String>,
+        /// What to change of the index.
+        index: IndexDraft,
     },
     /// Delete a library with all that is in it.
     DeleteLibrary {
@@ -151,6 +153,14 @@ pub enum Command {
         /// The time of the write.
         now: Timestamp,
     },
+    /// Put the contents of one library in place of those of another, with fields, contract, description and index. The other one
+    /// keeps its id, its name, its aliases and the time at which it was made.
+    ReplaceLibrary {
+        /// The library whose contents go.
+        library: String,
+        /// The library whose contents are taken. It stays as it is.
+        source: String,
+    },
     /// Set aliases, all at once: each leads to a library, or to none any more.
     SetAliases {
         /// Aliases, and the libraries by id or name.
@@ -280,6 +290,9 @@ pub struct ChunkDraft {
     pub text: String,
     /// Its vector.
     pub embedding: Vec<f32>,
+    /// Whether the vector comes from a library of the same metric: then it has unit length under cosine already, and its bits are
+    /// kept.
+    pub stored: bool,
     /// When it was made; else the time of the write.
     pub created_at: Option<Timestamp>,
     /// Its page.

@@ -102,12 +102,22 @@ pub struct Error {
     /// What came instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub received: Option<serde_json::Value>,
+    /// Whether what was asked is right by itself, and only does not fit the library as it is.
+    #[serde(skip)]
+    pub unfit: bool,
 }
 
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), field: None, expected: None, received: None }
+        Self { code, detail: detail.into(), field: None, expected: None, received: None, unfit: false }
+    }
+
+    /// Says that what was asked is right by itself, and only does not fit the library as it is.
+    #[must_use]
+    pub fn unfit(mut self) -> Self {
+        self.unfit = true;
+        self
     }
 
     /// Names the field at fault.

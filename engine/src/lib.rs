@@ -15,6 +15,7 @@ pub mod codes;
 pub mod command;
 pub mod db;
 pub mod distance;
+pub mod draft;
 pub mod embed;
 pub mod error;
 pub mod explain;

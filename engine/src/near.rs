@@ -97,12 +97,12 @@ impl Library {
         let wanted = query.k;
         // Where so many are left out that the query would be too large, it is, and says so.
         let more = refine.without.iter().filter(|id| self.slot(id).is_some()).count();
-        if wanted > 0 && wanted <= MAX_K && wanted + more > MAX_K {
+        if wanted > 0 && wanted <= MAX_K && (wanted + more).min(self.chunk_count()) > MAX_K {
             let detail =
                 format!("k and the {more} chunks that are left out are {MAX_K} together, at most; received k = {wanted}");
-            return Err(Error::new(Code::InvalidValue, detail).field("k").numbers(MAX_K - more, wanted));
+            return Err(Error::new(Code::InvalidValue, detail).field("k").numbers(MAX_K - more, wanted).unfit());
         }
-        let k = if wanted == 0 { 0 } else { wanted + more };
+        let k = if wanted == 0 || wanted > MAX_K { wanted } else { (wanted + more).min(MAX_K) };
         let mut answer = self.query(&Query { k, ..query.clone() }, pool)?;
         answer.hits.retain(|hit| !refine.without.contains(&hit.id));
         answer.exhausted &= answer.hits.len() <= wanted;

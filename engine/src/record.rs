@@ -117,7 +117,7 @@ pub enum Record {
         /// The field that was dropped by this record: its values go.
         dropped: Option<FieldId>,
     },
-    /// A library came to be as a copy of another.
+    /// A library came to be as a copy of another, or became one: then it kept its aliases.
     LibraryCopied {
         /// Which library was copied.
         source: Id,
@@ -128,6 +128,17 @@ pub enum Record {
     AliasesSet {
         /// The aliases.
         aliases: Vec<(Box<str>, Option<Id>)>,
+    },
+    /// A library got another name or description, and another index at once.
+    LibraryChanged {
+        /// Which library.
+        library: Id,
+        /// The name from now on.
+        name: Box<str>,
+        /// The description from now on.
+        description: Option<Box<str>>,
+        /// The index from now on.
+        settings: IndexSettings,
     },
 }
 
@@ -156,6 +167,7 @@ impl Record {
             Self::AliasesSet { .. } => return None,
             Self::LibraryCreated { info, .. } | Self::LibraryCopied { info, .. } => &info.id,
             Self::LibraryUpdated { library, .. }
+            | Self::LibraryChanged { library, .. }
             | Self::LibraryDeleted { library }
             | Self::DocumentsPut { library, .. }
             | Self::DocumentUpdated { library, .. }

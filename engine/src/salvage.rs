@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use crate::{
     checkpoint::{self, CHECKPOINT},
     codec,
-    command::{ChunkDraft, ChunkPatch, Command, DocumentDraft, DocumentPatch, OnConflict},
+    command::{ChunkPatch, Command, DocumentPatch, IndexDraft, OnConflict},
+    draft::{document, draft},
     error::{Code, Error, Result},
     journal::segments,
     library::Library,
-    model::{Attributes, Chunk, EmbeddingModel, Id, RawAttributes, Timestamp},
+    model::{Attributes, Chunk, EmbeddingModel, Id, IndexSettings, RawAttributes, Timestamp},
     record::{DocumentPut, Record},
     snapshot,
     state::State,
@@ -125,7 +126,7 @@ impl Replay {
         let there = |id: &str| self.state.find(id).is_some();
         match &record {
             Record::LibraryCreated { info, .. } | Record::LibraryCopied { info, .. }
-                if there(info.id.as_str()) || there(&info.name) =>
+                if (there(info.id.as_str()) || there(&info.name)) && !self.replaces(&record) =>
             {
                 return Err(format!("there is a library '{}' already", info.name));
             }
@@ -158,6 +159,12 @@ impl Replay {
         }
         self.state.apply(seq, record);
         Ok(())
+    }
+
+    /// Whether a record puts a library in place of the one that has its id and its name.
+    fn replaces(&self, record: &Record) -> bool {
+        let Record::LibraryCopied { info, .. } = record else { return false };
+        [info.id.as_str(), &info.name].iter().all(|name| self.state.find(name).is_some_and(|known| *known.id() == info.id))
     }
 
     /// Records are missing: what is there can be trusted, what comes is uncertain.
@@ -210,9 +217,11 @@ fn wishes(state: &State, record: Record, fields: usize, left_out: &mut Vec<Strin
         | Record::SchemaChanged { .. }
         | Record::IndexChosen { .. }
         | Record::IndexCut { .. } => Vec::new(),
-        Record::LibraryUpdated { name, description, .. } => {
-            let description = Some(description.unwrap_or_default().into());
-            vec![Command::UpdateLibrary { library, name: Some(name.into()), description }]
+        Record::LibraryUpdated { name, description, .. } => vec![update(library, name, description, IndexDraft::default())],
+        Record::LibraryChanged { name, description, settings, .. } => {
+            let IndexSettings { index_type, params, target_recall } = settings;
+            let index = IndexDraft { index_type: Some(index_type), params: Some(params), target_recall: Some(target_recall) };
+            vec![update(library, name, description, index)]
         }
         Record::LibraryDeleted { .. } => vec![Command::DeleteLibrary { library }],
         Record::DocumentsPut { contract, documents, .. } => {
@@ -263,31 +272,9 @@ fn wishes(state: &State, record: Record, fields: usize, left_out: &mut Vec<Strin
     }
 }
 
-fn document(put: DocumentPut, raw: &mut impl FnMut(&Attributes) -> RawAttributes) -> DocumentDraft {
-    let metadata = put.document.metadata;
-    DocumentDraft {
-        id: put.document.id.to_string(),
-        title: metadata.title.into(),
-        author: metadata.author.map(Into::into),
-        created_at: Some(metadata.created_at),
-        document_type: metadata.document_type.map(Into::into),
-        source_url: metadata.source_url.map(Into::into),
-        tags: metadata.tags.into_iter().map(Into::into).collect(),
-        attributes: raw(&put.document.attributes),
-        chunks: put.chunks.into_iter().map(|chunk| draft(chunk, raw)).collect(),
-    }
-}
-
-fn draft(chunk: Chunk, raw: &mut impl FnMut(&Attributes) -> RawAttributes) -> ChunkDraft {
-    ChunkDraft {
-        id: chunk.id.to_string(),
-        text: chunk.text.into(),
-        embedding: chunk.embedding,
-        created_at: Some(chunk.metadata.created_at),
-        page_number: chunk.metadata.page_number,
-        chunk_index: Some(chunk.metadata.chunk_index),
-        attributes: raw(&chunk.attributes),
-    }
+fn update(library: String, name: Box<str>, description: Option<Box<str>>, index: IndexDraft) -> Command {
+    let description = Some(description.unwrap_or_default().into());
+    Command::UpdateLibrary { library, name: Some(name.into()), description, index }
 }
 
 fn put_chunk(

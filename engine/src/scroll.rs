@@ -95,7 +95,7 @@ impl Library {
             && !field.is_of_documents()
         {
             let detail = format!("'{}' is a field of chunks, and these are documents", field.as_str());
-            return Err(Error::new(Code::UnknownField, detail).field("order_by.field"));
+            return Err(Error::new(Code::UnknownField, detail).field("order_by.field").unfit());
         }
         let rows: Vec<DocumentRow<'_>> = self.documents_after(None).filter(passes).map(DocumentRow).collect();
         let entries = rows.iter().map(|row| order.entry(row.0.document.id.as_str(), row, row.0));

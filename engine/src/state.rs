@@ -9,7 +9,7 @@ use crate::{
     filter::PostingsDone,
     indexing::{IndexDone, IndexJob, Occasion},
     library::Library,
-    model::Id,
+    model::{Id, IndexSettings},
     plan::library_not_found,
     record::Record,
     shelf::Holding,
@@ -157,19 +157,17 @@ impl State {
                 }
             }
             Record::LibraryUpdated { library, name, description } => {
-                if let Some(known) = self.libraries.get_mut(&library).and_then(Holding::library_mut) {
-                    self.names.remove(&known.info.name);
-                    self.names.insert(name.clone(), library);
-                    let info = Arc::make_mut(&mut known.info);
-                    info.name = name;
-                    info.description = description;
-                    known.seq = seq;
-                }
+                self.set_info(seq, library, name, description, None);
+            }
+            Record::LibraryChanged { library, name, description, settings } => {
+                self.set_info(seq, library, name, description, Some(settings));
             }
             Record::LibraryCopied { source, info } => {
                 if let Some(source) = self.libraries.get(&source).and_then(Holding::loaded) {
                     self.names.insert(info.name.clone(), info.id.clone());
-                    self.insert(Library { info: Arc::new(info), aliases: Arc::default(), seq, ..source.clone() });
+                    let old = self.libraries.get(&info.id).map(Holding::summary);
+                    let aliases = old.map_or_else(Arc::default, |old| old.aliases);
+                    self.insert(Library { info: Arc::new(info), aliases, seq, ..source.clone() });
                 }
             }
             Record::AliasesSet { aliases } => {
@@ -190,6 +188,26 @@ impl State {
 impl State {
     fn insert(&mut self, library: Library) {
         self.libraries.insert(library.info.id.clone(), Holding::in_memory(Arc::new(library)));
+    }
+
+    fn set_info(
+        &mut self,
+        seq: u64,
+        library: Id,
+        name: Box<str>,
+        description: Option<Box<str>>,
+        settings: Option<IndexSettings>,
+    ) {
+        let Some(known) = self.libraries.get_mut(&library).and_then(Holding::library_mut) else { return };
+        self.names.remove(&known.info.name);
+        self.names.insert(name.clone(), library);
+        let info = Arc::make_mut(&mut known.info);
+        (info.name, info.description) = (name, description);
+        known.seq = seq;
+        if let Some(settings) = settings {
+            info.index = settings;
+            known.cut(seq, Occasion::Change);
+        }
     }
 
     fn set_alias(&mut self, seq: u64, alias: Box<str>, library: Option<Id>) {
@@ -250,6 +268,7 @@ impl Library {
             Record::SchemaChanged { fields, dropped, .. } => self.change_schema(fields, dropped),
             Record::LibraryCreated { .. }
             | Record::LibraryUpdated { .. }
+            | Record::LibraryChanged { .. }
             | Record::LibraryDeleted { .. }
             | Record::LibraryCopied { .. }
             | Record::AliasesSet { .. } => {}

@@ -35,7 +35,7 @@ fn a_backup_while_writing_is_a_state_that_there_was() {
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let server = with_words(&data);
-    server.post("/v1/snapshots", &Value::Null).ok();
+    server.post("/v1/checkpoint", &Value::Null).ok();
     let before = put(&server, "before");
     let stop = AtomicBool::new(false);
     let made = thread::scope(|scope| {
@@ -86,7 +86,7 @@ fn what_is_no_backup_is_refused() {
 /// A folder with a checkpoint and nine records after it; the log's bytes and where its frames begin.
 fn damaged(folder: &Path, damage: impl Fn(&mut [u8], &[usize])) {
     let server = with_words(folder);
-    server.post("/v1/snapshots", &Value::Null).ok();
+    server.post("/v1/checkpoint", &Value::Null).ok();
     for n in 0..9 {
         put(&server, &format!("d{n}"));
     }
@@ -141,7 +141,7 @@ fn a_sound_folder_is_repaired_into_the_same() {
 fn a_damaged_index_is_made_again_with_a_warning() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());
-    server.post("/v1/snapshots", &Value::Null).ok();
+    server.post("/v1/checkpoint", &Value::Null).ok();
     let before = server.contents();
     server.stop();
     let name = files(folder.path()).into_keys().find(|name| name.ends_with(".vecino")).unwrap();

@@ -92,8 +92,8 @@ fn the_log_and_the_snapshot_hold_the_same_state() {
     let (from_log, snapshots, replayed) = state_of(folder.path());
     assert_eq!((snapshots, replayed), (0, 7));
 
-    assert_eq!(server.post("/v1/snapshots", &Value::Null).ok(), json!({"seq": 7, "written": 1}));
-    assert_eq!(server.post("/v1/snapshots", &Value::Null).ok(), json!({"seq": 7, "written": 0}));
+    assert_eq!(server.post("/v1/checkpoint", &Value::Null).ok(), json!({"seq": 7, "written": 1}));
+    assert_eq!(server.post("/v1/checkpoint", &Value::Null).ok(), json!({"seq": 7, "written": 0}));
     assert!((server.contents(), answers(&server)) == before);
     let exported = server.get("/v1/libraries/words/snapshot").bytes;
     server.kill();
@@ -150,7 +150,7 @@ fn a_full_disk_is_said_and_reading_goes_on() {
     let detail = reply.problem(507, "storage_full")["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("the disk is full") && detail.contains(&name), "{detail}");
     // A device cannot be cut as a file can, so what is at the end of the log now is not known.
-    for path in ["/v1/libraries/words/documents", "/v1/snapshots"] {
+    for path in ["/v1/libraries/words/documents", "/v1/checkpoint"] {
         let body = if path.ends_with("snapshots") { &Value::Null } else { &document };
         let detail = server.post(path, body).problem(503, "storage")["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("after a restart") && detail.contains(&name), "{detail}");

@@ -52,7 +52,7 @@ fn a_damaged_log_is_named() {
 fn a_damaged_snapshot_is_named() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());
-    server.post("/v1/snapshots", &Value::Null).ok();
+    server.post("/v1/checkpoint", &Value::Null).ok();
     server.stop();
     let (name, path) = find(folder.path(), ".vecino");
     let sound = fs::read(&path).unwrap();

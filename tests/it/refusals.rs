@@ -89,12 +89,22 @@ fn commands_are_refused_with_code_and_field_and_change_nothing() {
             "schema.fields.title",
         ),
         (
-            Command::UpdateLibrary { library: "books".into(), name: Some("strict".into()), description: None },
+            Command::UpdateLibrary {
+                library: "books".into(),
+                name: Some("strict".into()),
+                description: None,
+                index: IndexDraft::default(),
+            },
             LibraryExists,
             "name",
         ),
         (
-            Command::UpdateLibrary { library: "books".into(), name: None, description: Some(long(10_001)) },
+            Command::UpdateLibrary {
+                library: "books".into(),
+                name: None,
+                description: Some(long(10_001)),
+                index: IndexDraft::default(),
+            },
             LimitExceeded,
             "metadata.description",
         ),

@@ -61,7 +61,7 @@ impl Oracle {
                 self.library(&library).map(|_| Outcome::Unseen)
             }
             Command::CreateLibrary(draft) => self.create(draft),
-            Command::UpdateLibrary { library, name, description } => self.rename(&library, name, description),
+            Command::UpdateLibrary { library, name, description, .. } => self.rename(&library, name, description),
             Command::DeleteLibrary { library } => self.libraries.remove(&self.find(&library)?).map(|_| Outcome::Done),
             Command::PutDocuments { library, documents, on_conflict, .. } => self.library(&library)?.put(documents, on_conflict),
             Command::UpdateDocument { library, document, patch } => {

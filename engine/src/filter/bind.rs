@@ -60,7 +60,7 @@ impl Filter {
     /// [`Code::UnknownField`], [`Code::WrongType`] for an operator or an operand that the field's type does not take, and
     /// [`Code::LimitExceeded`] for a long string. The field is the place in the filter, such as `filter.$and[1].year.$gt`.
     pub fn bind(&self, fields: &Fields) -> Result<Bound> {
-        self.bind_at(fields).map_err(|error| error.within(ROOT))
+        self.bind_at(fields).map_err(|error| error.within(ROOT).unfit())
     }
 
     /// As [`Filter::bind`], for documents: fields of chunks are refused, since a document has many of each.
@@ -75,7 +75,7 @@ impl Filter {
                 let name = field.as_str();
                 let detail =
                     format!("'{name}' is a field of chunks, and this filter is about documents; their id is 'document_id'");
-                Err(Error::new(Code::UnknownField, detail).field(format!("{ROOT}.{name}")))
+                Err(Error::new(Code::UnknownField, detail).field(format!("{ROOT}.{name}")).unfit())
             }
         }
     }
@@ -183,7 +183,7 @@ pub(crate) fn resolve(name: &str, fields: &Fields) -> Result<(Target, FieldType)
         more => format!(" and {more} more"),
     };
     let detail = format!("the library has no field '{}'; it has {}{more}", shown(name), known.join(", "));
-    Err(Error::new(Code::UnknownField, detail).numbers(known, shown(name)))
+    Err(Error::new(Code::UnknownField, detail).numbers(known, shown(name)).unfit())
 }
 
 /// Whether the operator fits the field at all.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{check_chars, chunk_not_found, document_not_found, fields::FieldReader};
 use crate::{
     command::{ChunkDraft, ChunkPatch, OnConflict, PlacedChunk},
-    distance::{Metric, normalise},
+    distance::{Metric, dot, normalise},
     error::{Code, Error, Result},
     library::{ChunkEntry, Library},
     model::{
@@ -17,6 +17,9 @@ use crate::{
     plan::Plan,
     record::{ChunksOf, Record},
 };
+
+/// How far the squared length of a stored vector may be from 1, after as many roundings as there are dimensions.
+const STORED_LENGTH_ERROR: f32 = 1e-3;
 
 pub(super) fn add(
     library: &Library,
@@ -87,7 +90,7 @@ fn stays(library: &Library, old: &ChunkEntry, document: &str) -> Result<()> {
         return Ok(());
     }
     let detail = format!("the chunk '{}' belongs to the document '{own}', and chunks do not move", old.id);
-    Err(Error::new(Code::InvalidValue, detail).field("document_id").numbers(own, document))
+    Err(Error::new(Code::InvalidValue, detail).field("document_id").numbers(own, document).unfit())
 }
 
 pub(super) fn update(library: &Library, id: &str, patch: ChunkPatch, embedded_by: Option<EmbeddingModel>) -> Result<Record> {
@@ -135,7 +138,8 @@ impl<'a> ChunkReader<'a> {
                         "the vectors of this library are made by the model '{}'; those of '{}' cannot be compared with them",
                         own.name, model.name
                     );
-                    return Err(Error::new(Code::EmbeddingModel, detail).field("embedding").numbers(&*own.name, &*model.name));
+                    let error = Error::new(Code::EmbeddingModel, detail).field("embedding");
+                    return Err(error.numbers(&*own.name, &*model.name).unfit());
                 }
                 Some(_) => {}
                 None if library.chunk_count() == 0 => contract.embedding_model = Some(model),
@@ -144,7 +148,7 @@ impl<'a> ChunkReader<'a> {
                         "the vectors of this library came with its chunks; those of '{}' are no match for them: give an embedding",
                         model.name
                     );
-                    return Err(Error::new(Code::EmbeddingModel, detail).field("embedding"));
+                    return Err(Error::new(Code::EmbeddingModel, detail).field("embedding").unfit());
                 }
             }
         }
@@ -203,7 +207,8 @@ impl<'a> ChunkReader<'a> {
             return Err(Error::new(Code::ChunkExists, format!("the request names the chunk '{}' twice", draft.id)).field("id"));
         }
         let text = check_text(&draft.text)?;
-        let embedding = self.vector(draft.embedding).map_err(|error| error.within("embedding"))?;
+        let embedding = if draft.stored { self.stored(draft.embedding) } else { self.vector(draft.embedding) };
+        let embedding = embedding.map_err(|error| error.within("embedding"))?;
         self.floats += embedding.len();
         if self.floats > MAX_FLOATS_PER_BATCH {
             return Err(
@@ -230,6 +235,18 @@ impl<'a> ChunkReader<'a> {
         }
         check_vector(&self.contract, vector)
     }
+
+    /// A vector that is in stored form already: checked like any other, and kept bit for bit.
+    fn stored(&mut self, vector: Vec<f32>) -> Result<Vec<f32>> {
+        let squared = dot(&vector, &vector);
+        let same = vector.clone();
+        self.vector(vector)?;
+        if self.contract.metric == Metric::Cosine && (squared - 1.0).abs() > STORED_LENGTH_ERROR {
+            let detail = format!("a stored vector has unit length under cosine; the squared length of this one is {squared}");
+            return Err(Error::new(Code::InvalidValue, detail).numbers(1.0, f64::from(squared)));
+        }
+        Ok(same)
+    }
 }
 
 fn check_text(text: &str) -> Result<Box<str>> {
@@ -251,7 +268,8 @@ pub(crate) fn check_vector(contract: &Contract, mut vector: Vec<f32>) -> Result<
     let expected = contract.dimension.map_or(MAX_DIMENSION, |dimension| dimension as usize);
     if vector.len() > expected || contract.dimension.is_some() && vector.len() != expected {
         let detail = format!("expected a vector of {expected} numbers, received {}", vector.len());
-        return Err(Error::new(Code::WrongDimension, detail).numbers(expected, vector.len()));
+        let error = Error::new(Code::WrongDimension, detail).numbers(expected, vector.len());
+        return Err(if contract.dimension.is_some() { error.unfit() } else { error });
     }
     if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
         return Err(Error::new(
@@ -267,7 +285,7 @@ pub(crate) fn check_vector(contract: &Contract, mut vector: Vec<f32>) -> Result<
     if contract.metric == Metric::Cosine {
         normalise(&mut vector).map_err(|_| {
             let detail = "a vector of (almost) zero length has no direction, and the cosine metric compares directions";
-            Error::new(Code::ZeroVector, detail)
+            Error::new(Code::ZeroVector, detail).unfit()
         })?;
     }
     Ok(vector)

@@ -63,7 +63,8 @@ impl<'a> FieldReader<'a> {
     fn add(&mut self, name: String, kind: FieldType) -> Result<FieldId> {
         let number = self.library.fields.list().len() + self.added.len();
         if number >= MAX_FIELDS {
-            return Err(Error::limit("attribute fields in a library", MAX_FIELDS, number + 1).field(format!("attributes.{name}")));
+            let error = Error::limit("attribute fields in a library", MAX_FIELDS, number + 1);
+            return Err(error.field(format!("attributes.{name}")).unfit());
         }
         // MAX_FIELDS is far below u16::MAX.
         let id = FieldId(number as u16);
@@ -76,13 +77,14 @@ impl<'a> FieldReader<'a> {
     fn not_in_schema(&self, name: &str) -> Error {
         let names: Vec<&str> = self.library.fields.named().map(|(_, field)| &*field.name).take(20).collect();
         let detail = format!("the schema of this library has no field '{name}'; it has: {}", names.join(", "));
-        Error::new(Code::UnknownField, detail).field(format!("attributes.{name}"))
+        Error::new(Code::UnknownField, detail).field(format!("attributes.{name}")).unfit()
     }
 }
 
 fn explain_type(mut error: Error, name: &str, known: Option<(FieldId, FieldType)>) -> Error {
     if let (Code::WrongType, Some((_, kind))) = (error.code, known) {
         error.detail = format!("{}; the field '{name}' is of type {} in this library", error.detail, kind.as_str());
+        error.unfit = true;
     }
     error.within(format!("attributes.{name}"))
 }

@@ -14,7 +14,7 @@ pub(crate) use chunks::check_vector;
 pub(crate) use index::check_target_recall;
 
 use crate::{
-    command::{Command, LibraryDraft},
+    command::{Command, IndexDraft, LibraryDraft},
     error::{Code, Error, Result},
     model::{
         Contract, Field, Id, IndexSettings, LibraryInfo, Timestamp, check_field_name,
@@ -62,8 +62,8 @@ impl State {
     fn check(&self, command: Command) -> Result<Plan> {
         match command {
             Command::CreateLibrary(draft) => self.create_library(draft).map(Plan::of),
-            Command::UpdateLibrary { library, name, description } => {
-                self.update_library(&library, name.as_deref(), description.as_deref()).map(Plan::of)
+            Command::UpdateLibrary { library, name, description, index } => {
+                self.update_library(&library, name.as_deref(), description.as_deref(), &index).map(Plan::of)
             }
             Command::DeleteLibrary { library } => {
                 let holding = self.find(&library).ok_or_else(|| library_not_found(&library))?;
@@ -98,6 +98,7 @@ impl State {
             }
             Command::ChangeSchema { library, change } => schema::change(self.library(&library)?, change).map(Plan::of),
             Command::CopyLibrary { library, id, name, now } => self.copy_library(&library, &id, &name, now).map(Plan::of),
+            Command::ReplaceLibrary { library, source } => self.replace_library(&library, &source).map(Plan::of),
             Command::SetAliases { aliases } => self.set_aliases(aliases),
         }
     }
@@ -139,7 +140,7 @@ impl State {
         })
     }
 
-    fn update_library(&self, id: &str, name: Option<&str>, description: Option<&str>) -> Result<Record> {
+    fn update_library(&self, id: &str, name: Option<&str>, description: Option<&str>, index: &IndexDraft) -> Result<Record> {
         let info = &self.library(id)?.info;
         let name = match name {
             Some(name) if name != &*info.name => self.free_name(name)?,
@@ -149,7 +150,13 @@ impl State {
             Some(text) => check_description(text)?,
             None => info.description.clone(),
         };
-        Ok(Record::LibraryUpdated { library: info.id.clone(), name, description })
+        let settings = index::settings(info.index, index).map_err(|error| error.within("metadata"))?;
+        let library = info.id.clone();
+        Ok(if settings == info.index {
+            Record::LibraryUpdated { library, name, description }
+        } else {
+            Record::LibraryChanged { library, name, description, settings }
+        })
     }
 
     fn copy_library(&self, source: &str, id: &str, name: &str, now: Timestamp) -> Result<Record> {
@@ -158,6 +165,15 @@ impl State {
             return Err(library_exists(id, "id"));
         }
         let info = LibraryInfo { id: Id::new(id)?, name: self.free_name(name)?, created_at: now, ..(**source).clone() };
+        Ok(Record::LibraryCopied { source: source.id.clone(), info })
+    }
+
+    fn replace_library(&self, library: &str, source: &str) -> Result<Record> {
+        let (old, source) = (&self.library(library)?.info, &self.library(source)?.info);
+        if old.id == source.id {
+            return Err(Error::new(Code::InvalidValue, "a library cannot take its own place").field("source"));
+        }
+        let info = LibraryInfo { id: old.id.clone(), name: old.name.clone(), created_at: old.created_at, ..(**source).clone() };
         Ok(Record::LibraryCopied { source: source.id.clone(), info })
     }
 

@@ -1,8 +1,13 @@
 //! What the derived description cannot say of inputs: which fields go together, the form of filters, of vectors and of times.
 
 use serde_json::{Value, json};
-use vecino_engine::model::limits::{
-    MAX_CHUNK_CHARS, MAX_COMPONENT, MAX_DIMENSION, MAX_DOCUMENT_CHARS, MAX_ID_BYTES, MAX_METADATA_CHARS, MAX_QUERY_CHARS,
+use vecino_engine::model::{
+    FixedField,
+    limits::{
+        MAX_ALIASES_PER_REQUEST, MAX_ATTRIBUTES, MAX_CHUNK_CHARS, MAX_CHUNKS_PER_BATCH, MAX_COMPONENT, MAX_DESCRIPTION_CHARS,
+        MAX_DIMENSION, MAX_DOCUMENT_CHARS, MAX_DOCUMENTS_PER_BATCH, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_ID_BYTES,
+        MAX_LIST_VALUES, MAX_METADATA_CHARS, MAX_NAME_BYTES, MAX_QUERY_CHARS, MAX_TAGS, MAX_TEXT_ATTRIBUTE_CHARS,
+    },
 };
 
 use super::page::CURSOR;
@@ -13,11 +18,17 @@ pub(super) fn complete(description: &mut Value) {
         schemas.insert("Filter".to_owned(), filter());
         schemas.insert("FilterOperators".to_owned(), operators());
     }
-    merge(&mut description["components"]["schemas"], inputs());
+    for more in [libraries(), contents(), questions()] {
+        merge(&mut description["components"]["schemas"], more);
+    }
     each(description, &mut |entries| {
-        if entries.get("name").is_some_and(|name| name == "cursor") && entries.get("in").is_some_and(|place| place == "query") {
-            entries["schema"]["pattern"] = json!(CURSOR);
-        }
+        let schema = match (entries.get("in").and_then(Value::as_str), entries.get("name").and_then(Value::as_str)) {
+            (Some("query"), Some("cursor")) => json!({"pattern": CURSOR}),
+            (Some("path"), Some("alias")) => json!({"pattern": "\\S", "minLength": 1, "maxLength": MAX_NAME_BYTES}),
+            (Some("path"), _) => json!({"minLength": 1, "maxLength": MAX_ID_BYTES}),
+            _ => return,
+        };
+        merge(&mut entries["schema"], schema);
     });
 }
 
@@ -94,18 +105,94 @@ fn one_of(names: &[(&str, &str)], also: &[&str]) -> Value {
     names.iter().map(alternative).collect()
 }
 
-fn inputs() -> Value {
-    let filter = json!({"anyOf": [{"$ref": "#/components/schemas/Filter"}, {"type": "null"}], "type": null});
+/// At most one of these fields is there.
+fn at_most_one(names: &[&str]) -> Value {
+    let alternative = |left: &&str| {
+        let others = names.iter().filter(|name| *name != left);
+        json!({"properties": others.map(|name| ((*name).to_owned(), json!({"type": "null"}))).collect::<serde_json::Map<_, _>>()})
+    };
+    json!({"anyOf": names.iter().map(alternative).collect::<Value>()})
+}
+
+/// The name of an attribute: none of the fixed fields, and no operator.
+fn attribute_name() -> Value {
+    let fixed: Vec<&str> = FixedField::ALL.iter().map(|field| field.as_str()).collect();
+    json!({"pattern": "^[^$]", "maxLength": MAX_FIELD_NAME_BYTES, "not": {"enum": fixed}})
+}
+
+/// Attributes; `among` are fixed keys that stand among them.
+fn attributes(among: &[&str]) -> Value {
+    let text = json!({"type": "string", "maxLength": MAX_TEXT_ATTRIBUTE_CHARS});
+    let list = |items: &Value| json!({"type": "array", "maxItems": MAX_LIST_VALUES, "items": items});
+    let values = [text, json!({"type": "number"}), json!({"type": "boolean"})];
+    let values: Vec<Value> = values.iter().map(list).chain(values.iter().cloned()).chain([json!({"type": "null"})]).collect();
+    let reserved = |field: &&str| !among.contains(field);
+    let fixed: Vec<&str> = FixedField::ALL.iter().map(|field| field.as_str()).filter(reserved).collect();
+    json!({"type": "object", "maxProperties": MAX_ATTRIBUTES, "additionalProperties": {"anyOf": values},
+        "propertyNames": merged(attribute_name(), json!({"not": {"enum": fixed}}))})
+}
+
+fn merged(mut one: Value, more: Value) -> Value {
+    merge(&mut one, more);
+    one
+}
+
+/// What goes for libraries.
+fn libraries() -> Value {
+    let name = json!({"pattern": "\\S", "minLength": 1, "maxLength": MAX_NAME_BYTES});
+    let description = json!({"properties": {"description": {"maxLength": MAX_DESCRIPTION_CHARS}}});
+    let metadata = json!({"properties": {"embedding_model": {"maxLength": MAX_METADATA_CHARS}}});
+    let range = |least: u32, most: u32| json!({"minimum": least, "maximum": most});
+    let named = json!({"properties": {"name": name}});
+    json!({
+        "LibraryInput": named, "LibraryChange": named, "CopyInput": named, "RestoreInput": named,
+        "LibraryMetadataInput": merged(description.clone(), metadata), "LibraryMetadataChange": description,
+        "SchemaInput": {"properties": {"fields": {"propertyNames": attribute_name(), "maxProperties": MAX_FIELDS}}},
+        "FieldInput": {"properties": {"name": attribute_name()}}, "FieldChange": {"properties": {"name": attribute_name()}},
+        "IndexParams": {"properties": {"m": range(2, 128), "ef_construction": range(1, 4_096), "lists": range(1, 65_536),
+            "tables": range(1, 64)}},
+        "AliasesInput": {"properties": {"aliases": {"propertyNames": name, "maxProperties": MAX_ALIASES_PER_REQUEST}}},
+        "KeyInput": {"anyOf": [
+            {"properties": {"role": {"enum": ["read", "write"]}}},
+            {"properties": {"role": {"const": "admin"}, "libraries": {"type": "null"}}},
+        ]},
+        "TokenInput": {"properties": {"role": {"$ref": null, "type": "string", "enum": ["read", "write"]}}},
+    })
+}
+
+/// What goes for documents and chunks.
+fn contents() -> Value {
     let text = |most: usize| json!({"pattern": "\\S", "minLength": 1, "maxLength": most});
     let short = json!({"maxLength": MAX_METADATA_CHARS});
     let of = |format: &str| json!({"type": "string", "format": format});
     let time = json!({"type": null, "anyOf": [of("date-time"), of("date"), {"type": "null"}]});
     let id = json!({"minLength": 1, "maxLength": MAX_ID_BYTES});
     let whole = json!({"type": ["integer", "null"], "minimum": 0, "maximum": u32::MAX});
+    let fixed = ["page_number", "chunk_index", "created_at"];
     let of_chunk = json!({"properties": {"page_number": whole, "chunk_index": whole, "created_at": time}});
+    let of_chunk = merged(attributes(&fixed), of_chunk);
+    // The time at which a chunk was made stays.
+    let changed = merged(of_chunk.clone(), json!({"properties": {"created_at": null}}));
+    let changed = merged(changed, json!({"properties": {"created_at": {"type": "null"}}}));
     let metadata = json!({"properties": {"author": short, "document_type": short, "source_url": short, "created_at": time,
-        "title": text(MAX_METADATA_CHARS), "tags": {"items": short}}});
-    let chunk = json!({"properties": {"id": id, "text": text(MAX_CHUNK_CHARS), "metadata": of_chunk}});
+        "title": text(MAX_METADATA_CHARS), "tags": {"maxItems": MAX_TAGS, "items": short}}});
+    let chunk =
+        json!({"properties": {"id": id, "text": text(MAX_CHUNK_CHARS), "metadata": of_chunk, "attributes": attributes(&[])}});
+    let change = json!({"properties": {"text": text(MAX_CHUNK_CHARS), "metadata": changed, "attributes": attributes(&[])}});
+    let document = json!({"anyOf": one_of(&[("text", "string"), ("chunks", "array")], &[]),
+        "properties": {"id": id, "text": text(MAX_DOCUMENT_CHARS), "attributes": attributes(&[])}});
+    json!({
+        "DocumentInput": document, "DocumentMetadataInput": metadata, "DocumentMetadataChange": metadata,
+        "DocumentChange": {"properties": {"attributes": attributes(&[])}},
+        "ChunkInput": chunk, "PlacedChunkInput": chunk, "ChunkChange": change,
+        "BatchInput": {"properties": {"documents": {"maxItems": MAX_DOCUMENTS_PER_BATCH}}},
+        "ChunksInput": {"properties": {"chunks": {"maxItems": MAX_CHUNKS_PER_BATCH}}},
+    })
+}
+
+/// What goes for what is asked.
+fn questions() -> Value {
+    let filter = json!({"anyOf": [{"$ref": "#/components/schemas/Filter"}, {"type": "null"}], "type": null});
     let either = one_of(&[("ids", "array"), ("filter", "object")], &[]);
     let selection = json!({"anyOf": either, "properties": {"filter": filter}});
     let filtered = json!({"properties": {"filter": filter}});
@@ -114,15 +201,14 @@ fn inputs() -> Value {
     // Only positive examples go with negative ones.
     near[3]["properties"]["negative"] = json!({"type": ["array", "null"]});
     let component = json!({"minimum": -MAX_COMPONENT, "maximum": MAX_COMPONENT});
-    let document = json!({"anyOf": one_of(&[("text", "string"), ("chunks", "array")], &[]),
-        "properties": {"id": id, "text": text(MAX_DOCUMENT_CHARS)}});
+    let vector = json!({"minItems": 1, "maxItems": MAX_DIMENSION, "items": component});
+    let text = json!({"pattern": "\\S", "minLength": 1, "maxLength": MAX_QUERY_CHARS});
     json!({
-        "AliasesInput": {"properties": {"aliases": {"propertyNames": {"pattern": "\\S", "maxLength": 255}, "maxProperties": 100}}},
-        "Embedding": {"minItems": 1, "maxItems": MAX_DIMENSION, "items": component},
-        "QueryInput": {"anyOf": near, "properties": {"filter": filter, "text": text(MAX_QUERY_CHARS), "positive": {"minItems": 1}}},
+        "Embedding": vector,
+        "ExampleForm": {"oneOf": [{"type": "string"}, merged(vector.clone(), json!({"type": "array", "items": {"type": "number"}}))]},
+        "QueryInput": {"anyOf": near, "allOf": [at_most_one(&["effort", "ef", "nprobe"])],
+            "properties": {"filter": filter, "text": text, "positive": {"minItems": 1}}},
         "FacetsInput": filtered, "CountInput": filtered, "ScrollInput": filtered, "ChunkScrollInput": filtered,
         "SelectionInput": selection,
-        "DocumentInput": document, "DocumentMetadataInput": metadata, "DocumentMetadataChange": metadata,
-        "ChunkInput": chunk, "PlacedChunkInput": chunk, "ChunkChange": chunk,
     })
 }

@@ -39,6 +39,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// What a body is said to be; refuses what is not one of these kinds.
+pub(super) fn check_kind(headers: &HeaderMap, kinds: &[&'static str], what: &str) -> Result<&'static str, Problem> {
+    let received = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    let essence = received.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if let Some(kind) = kinds.iter().find(|kind| **kind == essence) {
+        return Ok(kind);
+    }
+    let expected = kinds.first().copied().unwrap_or_default();
+    let detail = format!("{what}, with the header Content-Type: {expected}; received {received}");
+    Err(Problem::new("unsupported_media_type", detail).numbers(expected, received))
+}
+
 /// Only JSON, and said to be JSON: so no page of another origin can send it without being asked.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let received = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");

@@ -34,11 +34,12 @@ const OPEN: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 const UNDESCRIBED: [&str; 1] = ["/openapi.json"];
 
 /// Routes whose body is worked on as it comes in, however long it is.
-pub(super) const STREAMED: [&str; 1] = ["/v1/libraries/{library}/import"];
+pub(super) const STREAMED: [&str; 2] = ["/v1/libraries/{library}/import", "/v1/snapshots:upload"];
 
 /// Routes of no library that keys and tokens for certain libraries may use: they tell nothing of others.
-const SCOPED: [(Method, &str); 5] = [
+const SCOPED: [(Method, &str); 6] = [
     (Method::GET, "/v1/libraries"),
+    (Method::GET, "/v1/libraries:count"),
     (Method::GET, "/v1/limits"),
     (Method::GET, "/v1/info"),
     (Method::POST, "/v1/tokens"),

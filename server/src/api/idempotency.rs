@@ -34,6 +34,9 @@ use super::{
 static KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// The methods that take a key; no route knows others but those that only read.
+const WRITES: [Method; 4] = [Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
+
 /// Characters of a key.
 const MAX_KEY_CHARS: usize = 128;
 
@@ -145,7 +148,7 @@ impl Remembered {
 /// The layer.
 pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
     match request.headers().get(&KEY) {
-        Some(key) if request.method() != Method::GET && request.method() != Method::HEAD => {
+        Some(key) if WRITES.contains(request.method()) => {
             let key = key.clone();
             answer(app, &key, request, next).await.unwrap_or_else(IntoResponse::into_response)
         }
@@ -160,7 +163,7 @@ async fn answer(app: App, key: &HeaderValue, request: Request, next: Next) -> An
         Problem::new("bad_request", detail).field("Idempotency-Key")
     })?;
     if request.extensions().get::<MatchedPath>().is_some_and(|route| STREAMED.contains(&route.as_str())) {
-        let detail = "an import takes no idempotency key: send it again with on_conflict=skip";
+        let detail = "what is streamed takes no idempotency key; an import can be sent again with on_conflict=skip";
         return Err(Problem::new("bad_request", detail).field("Idempotency-Key"));
     }
     let name = (guard::caller(&app).key, key.to_owned());

@@ -1,7 +1,12 @@
 //! `/v1/libraries/{library}/index` and `/quality`.
 
-use axum::{Json, extract::State};
-use serde::Deserialize;
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use vecino_engine::{
@@ -43,6 +48,18 @@ struct IndexInput {
     rebuild: bool,
 }
 
+/// The index that was chosen.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct IndexChosen {
+    /// The index as it is now.
+    #[serde(flatten)]
+    view: IndexView,
+    /// The job that watches the building, where there is something to be built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    job: Option<String>,
+}
+
 /// Tells of a library's index: what serves, and what waits to be taken in.
 #[utoipa::path(get, path = "/v1/libraries/{library}/index", tag = "index",
     params(("library" = String, Path, description = "Id or name."), ReadParams),
@@ -57,19 +74,26 @@ async fn get_index(
 
 /// Chooses a library's index.
 ///
-/// It is built in the background; the old one serves until the new one is ready, and every chunk is found all the while.
+/// It is built in the background; the old one serves until the new one is ready, and every chunk is found all the while. The job only
+/// watches: to cancel it does not take the choice back, another choice does.
 #[utoipa::path(put, path = "/v1/libraries/{library}/index", tag = "index", request_body = IndexInput,
     params(("library" = String, Path, description = "Id or name."), WriteParams),
-    responses((status = 200, description = "It is written.", body = IndexView), Refused, Unreadable, NotFound, Stale, Failures))]
+    responses((status = 200, description = "It is written, and there is nothing to be built.", body = IndexChosen),
+        (status = 202, description = "It is written, and is being built.", body = IndexChosen), Refused, Unreadable, NotFound, Stale, Failures))]
 async fn choose_index(
     State(app): State<App>,
     Path(library): Path<String>,
     Params(params): Params<WriteParams>,
     Body(input): Body<IndexInput>,
-) -> Answer<Json<IndexView>> {
+) -> Answer<Response> {
     let IndexInput { index_type, index_params, target_recall, rebuild } = input;
     let draft = IndexDraft { index_type, params: index_params, target_recall };
-    Ok(Json(app.service.choose_index(&library, draft, rebuild, params.options()).await?))
+    let view = app.service.choose_index(&library, draft, rebuild, params.options()).await?;
+    // Where too many jobs run, it is built all the same.
+    let job = (view.waiting > 0).then(|| app.service.watch_index(&library)).flatten().map(|job| job.id);
+    let status = if view.waiting > 0 { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let location = job.as_ref().map(|job| [(header::LOCATION, format!("/v1/jobs/{job}"))]);
+    Ok((status, location, Json(IndexChosen { view, job })).into_response())
 }
 
 /// Tells how good a library's answers are, as it has measured itself against exact search, and as sampled queries found it.

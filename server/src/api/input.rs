@@ -372,6 +372,7 @@ impl ChunkInput {
             page_number: fields.page_number,
             chunk_index: fields.chunk_index,
             attributes: fields.attributes,
+            stored: false,
         };
         Ok(NewChunk { draft, embed, from_metadata: fields.from_metadata })
     }
@@ -395,7 +396,7 @@ impl PlacedChunkInput {
 pub(super) fn named(own: &mut Option<String>, id: String, what: &str) -> Result<()> {
     if let Some(received) = own.replace(id.clone()).filter(|received| *received != id) {
         let detail = format!("the address names the {what} '{id}', the body names '{received}'; leave it out of the body");
-        return Err(Error::new(Code::InvalidValue, detail).field("id").numbers(id, received));
+        return Err(Error::new(Code::InvalidValue, detail).field("id").numbers(id, received).unfit());
     }
     Ok(())
 }
@@ -449,7 +450,7 @@ impl ChunkFields {
                 }
                 _ if fields.attributes.contains_key(&key) => {
                     let detail = format!("the attribute '{key}' stands both here and among the attributes");
-                    return Err(Error::new(Code::InvalidValue, detail).field(place));
+                    return Err(Error::new(Code::InvalidValue, detail).field(place).unfit());
                 }
                 _ => {
                     fields.from_metadata.push(key.clone());

@@ -131,14 +131,21 @@ async fn list_keys(State(app): State<App>, _: Params<NoParams>) -> Answer<Json<K
 
 /// Makes a key.
 ///
-/// From the first key on, every request needs one. The first is an administrator's.
+/// A server without keys makes none: the settings bring the key of the first administrator (`VECINO_API_KEY`).
 #[utoipa::path(post, path = "/v1/keys", tag = "keys", request_body = KeyInput,
-    responses((status = 201, description = "It is written.", body = NewKey), Refused, Unreadable, NotFound, Failures))]
+    responses((status = 201, description = "It is written.", body = NewKey), Refused, Unreadable, NotFound, Failures,
+        (status = 403, description = "The server has no keys.", body = super::problem::Document,
+            content_type = "application/problem+json")))]
 async fn create_key(
     State(app): State<App>,
     _: Params<NoParams>,
     Body(input): Body<KeyInput>,
 ) -> Answer<(StatusCode, Json<NewKey>)> {
+    if !app.guard.keys.required() {
+        let detail =
+            "this server has no keys: start it with VECINO_API_KEY, the key of the first administrator, and ask with that";
+        return Err(Problem::new("forbidden", detail));
+    }
     let KeyInput { name, role, libraries } = input;
     if name.is_empty() || name.len() > MAX_NAME {
         let detail = format!("the name of a key has 1 to {MAX_NAME} bytes, received {}", name.len());

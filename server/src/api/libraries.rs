@@ -26,7 +26,7 @@ use super::{
     durability::{CreateParams, WriteParams},
     extract::{Body, Params, Path},
     guard,
-    input::{Whole, object, optional_object, or_null, some},
+    input::{Whole, named, object, optional_object, or_null, some},
     page::{PageParams, ReadParams, SnapshotParams, cursor},
     problem::{Answer, Problem},
     reading,
@@ -35,12 +35,14 @@ use super::{
 use crate::service::{
     Service,
     libraries::{Deleted, Statistics},
+    selection::Counted,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_libraries, create_library))
-        .routes(routes!(get_library, update_library, delete_library))
+        .routes(routes!(count_libraries))
+        .routes(routes!(get_library, put_library, update_library, delete_library))
         .routes(routes!(export_library))
         .routes(routes!(get_statistics))
 }
@@ -159,6 +161,14 @@ struct LibraryMetadataChange {
     /// Another description; null removes it.
     #[serde(default, deserialize_with = "or_null")]
     description: Option<String>,
+    /// Another index, as by `PUT .../index`.
+    #[schema(value_type = Option<IndexTypeName>)]
+    index_type: Option<IndexType>,
+    /// How it is built, all parameters.
+    index_params: Option<IndexParams>,
+    /// Another target.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    target_recall: Option<f32>,
 }
 
 /// A part of the listing of libraries.
@@ -192,26 +202,68 @@ async fn create_library(
     Params(params): Params<CreateParams>,
     Body(input): Body<LibraryInput>,
 ) -> Answer<(StatusCode, Json<LibraryView>)> {
-    let LibraryInput { name, id, metadata, metric, schema } = input;
-    let (fields, strict_schema) = schema.map_or_else(Default::default, |schema| (schema.fields, schema.strict));
-    let draft = LibraryDraft {
-        id: id.unwrap_or_else(|| app.service.new_id()),
-        name,
-        description: metadata.description,
-        metric: metric.unwrap_or_default(),
-        index: IndexDraft {
-            index_type: metadata.index_type,
-            params: metadata.index_params,
-            target_recall: metadata.target_recall,
-        },
-        dimension: metadata.embedding_dimension.map(|Whole(dimension)| usize::try_from(dimension).unwrap_or(usize::MAX)),
-        embedding_model: metadata.embedding_model.map(|name| EmbeddingModel { name: name.into(), fingerprint: Box::default() }),
-        fields: fields.into_iter().collect(),
-        strict_schema,
-        now: app.service.now(),
-    };
-    let view = app.service.create_library(draft, params.options()).await?;
+    let view = app.service.create_library(input.read(&app.service), params.options()).await?;
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+impl LibraryInput {
+    fn read(self, service: &Service) -> LibraryDraft {
+        let Self { name, id, metadata, metric, schema } = self;
+        let (fields, strict_schema) = schema.map_or_else(Default::default, |schema| (schema.fields, schema.strict));
+        LibraryDraft {
+            id: id.unwrap_or_else(|| service.new_id()),
+            name,
+            description: metadata.description,
+            metric: metric.unwrap_or_default(),
+            index: IndexDraft {
+                index_type: metadata.index_type,
+                params: metadata.index_params,
+                target_recall: metadata.target_recall,
+            },
+            dimension: metadata.embedding_dimension.map(|Whole(dimension)| usize::try_from(dimension).unwrap_or(usize::MAX)),
+            embedding_model: metadata
+                .embedding_model
+                .map(|name| EmbeddingModel { name: name.into(), fingerprint: Box::default() }),
+            fields: fields.into_iter().collect(),
+            strict_schema,
+            now: service.now(),
+        }
+    }
+}
+
+/// Counts the libraries: those that the key is for.
+#[utoipa::path(get, path = "/v1/libraries:count", tag = "libraries", params(ReadParams),
+    responses((status = 200, description = "As asked.", body = Counted), Refused, Failures))]
+async fn count_libraries(State(app): State<App>, Params(params): Params<ReadParams>) -> Answer<Json<Counted>> {
+    let scope = guard::caller(&app).scope;
+    let count = move |service: &Service| service.count_libraries(|id| scope.allows(id));
+    Ok(Json(reading(&app, params.min_seq, count).await?))
+}
+
+/// Writes a library anew: its name, its description and its index, and what is left out as for a new one. Its contents stay.
+///
+/// What its vectors and attributes must fit (`metric`, `embedding_dimension`, `embedding_model`, `schema`) cannot be changed here;
+/// left out, it stays. A library that does not exist is created with this id.
+#[utoipa::path(put, path = "/v1/libraries/{library}", tag = "libraries", request_body = LibraryInput,
+    params(("library" = String, Path, description = "Id or name."), WriteParams),
+    responses((status = 200, description = "It is written.", body = LibraryView),
+        (status = 201, description = "It is new.", body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Stale, Failures))]
+async fn put_library(
+    State(app): State<App>,
+    Path(library): Path<String>,
+    Params(params): Params<WriteParams>,
+    Body(mut input): Body<LibraryInput>,
+) -> Answer<(StatusCode, Json<LibraryView>)> {
+    let known = app.service.library_id(&library)?;
+    let (status, id) = known.map_or((StatusCode::CREATED, library), |id| (StatusCode::OK, id));
+    named(&mut input.id, id.clone(), "library")?;
+    let metric = input.metric;
+    let draft = input.read(&app.service);
+    let view = match status {
+        StatusCode::CREATED => app.service.create_library(draft, params.options()).await?,
+        _ => app.service.replace_library(&id, draft, metric, params.options()).await?,
+    };
+    Ok((status, Json(view)))
 }
 
 /// Tells of a library, by id or name.
@@ -238,7 +290,7 @@ async fn get_statistics(
     Ok(Json(reading(&app, params.min_seq, move |service| service.statistics(&library)).await?))
 }
 
-/// Renames a library, or describes it anew.
+/// Renames a library, describes it anew, or chooses its index.
 #[utoipa::path(patch, path = "/v1/libraries/{library}", tag = "libraries", request_body = LibraryChange,
     params(("library" = String, Path, description = "Id or name."), WriteParams),
     responses((status = 200, description = "As asked.", body = LibraryView), Refused, Unreadable, NotFound, Conflicts, Stale, Failures))]
@@ -249,7 +301,9 @@ async fn update_library(
     Body(change): Body<LibraryChange>,
 ) -> Answer<Json<LibraryView>> {
     let LibraryChange { name, metadata } = change;
-    Ok(Json(app.service.update_library(&library, name, metadata.description, params.options()).await?))
+    let LibraryMetadataChange { description, index_type, index_params, target_recall } = metadata;
+    let index = IndexDraft { index_type, params: index_params, target_recall };
+    Ok(Json(app.service.update_library(&library, name, description, index, params.options()).await?))
 }
 
 /// Deletes a library with all that is in it.
@@ -303,7 +357,7 @@ fn tag_prefix(precision: Precision) -> String {
 }
 
 /// The file's name: in plain letters for everybody, and as it is for those who can read that.
-fn disposition(name: &str) -> String {
+pub(super) fn disposition(name: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
     let safe: String = name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
     let encoded: String =

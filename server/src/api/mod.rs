@@ -6,6 +6,7 @@ mod chunks;
 mod contract;
 mod documents;
 mod durability;
+mod examples;
 mod extract;
 mod guard;
 mod health;
@@ -23,6 +24,7 @@ mod query;
 mod responses;
 mod schema;
 mod selection;
+mod snapshots;
 mod system;
 mod transfer;
 mod web;
@@ -46,7 +48,7 @@ use axum::{
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::SizeAbove},
-    cors::{Any, CorsLayer},
+    cors::{AllowHeaders, CorsLayer},
 };
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -87,8 +89,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 struct App {
     service: Arc<Service>,
-    /// As it is without keys, and with them.
-    openapi: [Bytes; 2],
+    openapi: Bytes,
     max_body_bytes: usize,
     guard: Arc<Guard>,
     memory: Arc<Memory>,
@@ -111,6 +112,8 @@ struct App {
         (name = "documents", description = "What a library holds."),
         (name = "chunks", description = "Passages of documents, with a vector each."),
         (name = "query", description = "Search."),
+        (name = "index", description = "How a library is searched, and how well."),
+        (name = "snapshots", description = "Libraries as they were, kept as files."),
         (name = "keys", description = "Who may do what."),
         (name = "jobs", description = "Long work that goes on after its answer."),
         (name = "system", description = "The server itself.")
@@ -125,16 +128,7 @@ struct Description;
 pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router> {
     let (router, description) = described().split_for_parts();
     let guard = Arc::new(Guard::new(options.keys, options.audit, options.loopback, &description));
-    let described = |keys| {
-        let mut description = description.clone();
-        idempotency::describe(&mut description);
-        page::describe(&mut description);
-        guard::describe(&mut description, keys);
-        let mut description = serde_json::to_value(description)?;
-        contract::complete(&mut description);
-        Ok::<_, anyhow::Error>(Bytes::from(serde_json::to_vec(&description)?))
-    };
-    let openapi = [described(false)?, described(true)?];
+    let openapi = complete(description, guard.keys.required())?;
     let (max_body_bytes, memory, started_at) = (options.max_body_bytes, options.memory, service.now());
     let app = App { service, openapi, max_body_bytes, guard, memory, started_at, answers: Arc::default() };
     let compress = CompressionLayer::new().compress_when(SizeAbove::new(1024).and(Compressible));
@@ -153,18 +147,31 @@ pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router>
         .with_state(app))
 }
 
+/// The description as it is served; `keys` tells whether requests need one.
+fn complete(mut description: utoipa::openapi::OpenApi, keys: bool) -> anyhow::Result<Bytes> {
+    idempotency::describe(&mut description);
+    page::describe(&mut description);
+    guard::describe(&mut description, keys);
+    let mut description = serde_json::to_value(description)?;
+    contract::complete(&mut description);
+    examples::add(&mut description);
+    Ok(Bytes::from(serde_json::to_vec(&description)?))
+}
+
 /// Pages of these origins may ask, with keys in headers and never with cookies.
 fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     let layer = CorsLayer::new();
     if origins.is_empty() {
         return layer;
     }
-    let exposed = ["etag", "retry-after", "x-request-id", "x-vecino-seq"].map(HeaderName::from_static);
+    let exposed = ["etag", "location", "retry-after", "x-request-id", "x-vecino-seq", "idempotency-replayed"];
+    let exposed = exposed.map(HeaderName::from_static);
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     layer
         .allow_origin(origins)
         .allow_methods(methods)
-        .allow_headers(Any)
+        // Whatever the browser asks for by name: `*` would leave out `Authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(exposed)
         .max_age(Duration::from_secs(600))
 }
@@ -183,6 +190,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(query::router())
         .merge(keys::router())
         .merge(jobs::router())
+        .merge(snapshots::router())
         .merge(health::router())
         .merge(transfer::router())
 }

@@ -122,7 +122,9 @@ pub(super) fn describe(description: &mut OpenApi) {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             let named = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "min_seq");
             if operation.parameters.iter().flatten().any(named) {
-                let answer = guard::problem("The write that `min_seq` names has not come in time.");
+                let answer = guard::problem(
+                    "The write that `min_seq` names has not come in time, or the request does not fit the library as it is.",
+                );
                 operation.responses.responses.insert("409".to_owned(), answer);
             }
         }

@@ -71,6 +71,7 @@ const KINDS: &[(&str, StatusCode, &str)] = &[
     ("unauthorized", StatusCode::UNAUTHORIZED, "There is no valid key."),
     ("forbidden", StatusCode::FORBIDDEN, "The key may not do this."),
     ("key_not_found", StatusCode::NOT_FOUND, "There is no such key."),
+    ("snapshot_not_found", StatusCode::NOT_FOUND, "There is no such snapshot."),
     ("wrong_host", StatusCode::MISDIRECTED_REQUEST, "This server is not asked under this name."),
     ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "The key asks too much."),
     ("memory_full", StatusCode::INSUFFICIENT_STORAGE, "The server holds as much as it may."),
@@ -175,6 +176,8 @@ impl From<Error> for Problem {
 
 fn status_of(error: &Error) -> StatusCode {
     match error.code {
+        // What is wrong by itself is a bad request; this one would be right for another library, or at another time.
+        _ if error.unfit => StatusCode::CONFLICT,
         Code::InvalidValue
         | Code::WrongType
         | Code::UnknownField

@@ -53,7 +53,7 @@ pub(super) enum NotFound {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) enum Conflicts {
-    /// A library, a document or a chunk of this name or id exists already.
+    /// A library, a document or a chunk of this name or id exists already, or the request does not fit the library as it is.
     #[response(status = 409, content_type = "application/problem+json")]
     Exists(Document),
 }
@@ -62,7 +62,8 @@ pub(super) enum Conflicts {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) enum Stale {
-    /// What is to be written is there already, or the library has changed since the write that `if_seq` names.
+    /// What is to be written is there already or does not fit the library as it is, or the library has changed since the write that
+    /// `if_seq` names.
     #[response(status = 409, content_type = "application/problem+json")]
     Changed(Document),
 }

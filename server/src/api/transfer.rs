@@ -9,7 +9,7 @@ use axum::{
     Json,
     body::{Body, BodyDataStream, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
@@ -21,7 +21,7 @@ use vecino_engine::Error;
 
 use super::{
     App,
-    extract::{Params, Path, parse},
+    extract::{Params, Path, check_kind, parse},
     guard,
     input::{Conflict, DocumentInput},
     jobs::busy,
@@ -42,6 +42,9 @@ use crate::{
 /// Documents and bytes that are written at once.
 const BATCH_DOCUMENTS: usize = 500;
 const BATCH_BYTES: usize = 4 << 20;
+
+/// What a body can be.
+const KINDS: [&str; 4] = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"];
 
 /// A body that has stopped for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -94,12 +97,13 @@ struct Imported {
 
 /// Imports documents, one a line, as the body comes in.
 ///
-/// Lines are in the form of the body that adds a document. They are written in batches of up to 500, each whole or not at all, and
+/// Lines are in the form of the body that adds a document. A body of the type `application/json` is one document, on any lines. They are written in batches of up to 500, each whole or not at all, and
 /// no more is read before a batch is written. At the first line that is wrong the import ends with the problem, whose `line` is its
 /// number; all lines before it are written. While it runs it is a job of the kind `import`, which tells how many lines are done and
 /// can be cancelled.
 #[utoipa::path(post, path = "/v1/libraries/{library}/import", tag = "documents",
-    request_body(content = String, content_type = "application/x-ndjson", description = "Documents, one a line."),
+    request_body(content((String = "application/x-ndjson"), (DocumentInput = "application/json")),
+        description = "Documents, one a line; or one document."),
     params(("library" = String, Path, description = "Id or name."), ImportParams),
     responses((status = 200, description = "All lines are written.", body = Imported),
         (status = 408, description = "The body has stopped coming.", content_type = "application/problem+json",
@@ -111,12 +115,12 @@ async fn import(
     Params(params): Params<ImportParams>,
     request: Request,
 ) -> Answer<Json<Imported>> {
-    check_content_type(request.headers())?;
+    let lines = check_kind(request.headers(), &KINDS, "an import is lines of JSON")? != "application/json";
     app.service.library(&library)?;
     let job = app.service.begin_job("import", Some(&library)).ok_or_else(busy)?;
     let mut import =
         Import { app: &app, library, params, job, lines: Vec::new(), ids: HashSet::new(), bytes: 0, done: Imported::default() };
-    let result = import.run(request.into_body().into_data_stream()).await;
+    let result = import.run(request.into_body().into_data_stream(), lines).await;
     let outcome = match &result {
         Ok(done) => Ok(serde_json::json!(done)),
         Err(problem) if problem.code() == "cancelled" => Err(Stop::Cancelled),
@@ -124,16 +128,6 @@ async fn import(
     };
     app.service.end_job(&import.job, outcome);
     result.map(Json)
-}
-
-fn check_content_type(headers: &HeaderMap) -> Answer<()> {
-    let received = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("none");
-    let essence = received.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if ["application/x-ndjson", "application/ndjson", "application/jsonl"].contains(&essence.as_str()) {
-        return Ok(());
-    }
-    let detail = format!("an import is lines of JSON, with the header Content-Type: application/x-ndjson; received {received}");
-    Err(Problem::new("unsupported_media_type", detail).numbers("application/x-ndjson", received))
 }
 
 /// A line that waits to be written.
@@ -154,7 +148,8 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    async fn run(&mut self, mut body: BodyDataStream) -> Answer<Imported> {
+    /// Reads to the end; `lines` says whether a line is a document, else all of it is one.
+    async fn run(&mut self, mut body: BodyDataStream, lines: bool) -> Answer<Imported> {
         let (mut rest, mut number) = (Vec::new(), 0);
         loop {
             let part = timeout(SILENCE, body.next()).await.map_err(|_| {
@@ -163,7 +158,7 @@ impl Import<'_> {
             })?;
             let Some(part) = part else { break };
             let part = part.map_err(|error| Problem::new("bad_request", format!("the body did not arrive whole: {error}")))?;
-            let mut pieces = part.split(|byte| *byte == b'\n').peekable();
+            let mut pieces = part.split(|byte| lines && *byte == b'\n').peekable();
             while let Some(piece) = pieces.next() {
                 rest.extend_from_slice(piece);
                 if rest.len() > self.app.max_body_bytes {

@@ -168,11 +168,7 @@ impl KeyRing {
         }
         let mut kept = self.kept.lock().map_err(broken)?;
         if kept.keys.len() >= MAX_KEYS {
-            return Err(Error::limit("keys of a server", MAX_KEYS, kept.keys.len() + 1));
-        }
-        if grant.role != Role::Admin && self.first.is_none() && kept.keys.is_empty() {
-            let detail = "the first key is an administrator's, or nobody could make or revoke any other";
-            return Err(Error::new(Code::InvalidValue, detail).field("role"));
+            return Err(Error::limit("keys of a server", MAX_KEYS, kept.keys.len() + 1).unfit());
         }
         let id: String = random::<8>()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let key = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(random::<32>()?));
@@ -203,7 +199,7 @@ impl KeyRing {
         let record = changed.keys.remove(place);
         if self.first.is_none() && !changed.keys.iter().any(|record| record.role == Role::Admin) {
             let detail = "this is the last key of an administrator: make another one first";
-            return Err(Error::new(Code::InvalidValue, detail).field("key"));
+            return Err(Error::new(Code::InvalidValue, detail).field("key").unfit());
         }
         self.replace(&mut kept, changed)?;
         Ok(Some(record))

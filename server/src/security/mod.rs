@@ -1,7 +1,7 @@
 //! Who may do what: keys, tokens, limits, and the record of what administrators did.
 //!
 //! Without keys everybody is an administrator; the server then listens on the loopback interface only, unless it is told
-//! otherwise. With the first key, every request needs one, or a token that a key has signed.
+//! otherwise. With keys, every request needs one, or a token that a key has signed.
 
 pub mod audit;
 pub mod keys;

@@ -102,5 +102,5 @@ pub(super) fn no_known_word(model: &EmbeddingModel, text: &str) -> Error {
         "the embedding model '{}' knows none of the words of the text that begins with '{shown}', so it has no vector; give an embedding",
         model.name
     );
-    Error::new(Code::InvalidValue, detail).field("text")
+    Error::new(Code::InvalidValue, detail).field("text").unfit()
 }

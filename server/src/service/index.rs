@@ -1,6 +1,9 @@
 //! The index of a library.
 
+use std::{sync::Arc, time::Duration};
+
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 use vecino_engine::{
     Result,
@@ -8,8 +11,14 @@ use vecino_engine::{
     view::{IndexView, QualityView},
 };
 
-use super::{Service, WriteOptions};
+use super::{
+    Service, WriteOptions,
+    jobs::{JobView, Running, Stop},
+};
 use crate::live_recall::LiveRecall;
+
+/// How long it may take until a job hears that it is cancelled.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How good the answers of a library are.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -46,6 +55,26 @@ impl Service {
         let name = library.to_owned();
         let command = Command::ChooseIndex { library: name.clone(), index, rebuild };
         self.write(options, library, command, move |state, _| Ok(state.library(&name)?.index_view())).await?
+    }
+
+    /// Begins a job that ends when all work for an index that waits now is done; `None` when too many run already. It only watches:
+    /// what was chosen stands in the log, and is built whether somebody watches or not.
+    pub fn watch_index(self: &Arc<Self>, library: &str) -> Option<JobView> {
+        let name = library.to_owned();
+        self.start_job("index", Some(library), |service, running| async move { service.until_built(&running, &name).await })
+    }
+
+    async fn until_built(&self, running: &Running, library: &str) -> Result<Json, Stop> {
+        let mut published = self.store.watch();
+        loop {
+            let view = published.borrow_and_update().library(library).map(|library| library.index_view())?;
+            running.progress(view.chunks.saturating_sub(view.unlinked) as u64, Some(view.chunks as u64))?;
+            if view.waiting == 0 {
+                return Ok(json!(view));
+            }
+            // Whether it has changed or not.
+            let _ = tokio::time::timeout(LOOK_AGAIN, published.changed()).await;
+        }
     }
 
     /// How good the answers are.

@@ -6,15 +6,18 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use vecino_engine::{
     Code, Error, Result,
-    command::{Command, LibraryDraft, SchemaChange},
+    command::{Command, IndexDraft, LibraryDraft, SchemaChange},
     db::Written,
+    distance::Metric,
+    library::Library,
+    model::IndexSettings,
     precision::Precision,
     snapshot,
     state::State,
-    view::{IndexView, LibraryView},
+    view::{IndexView, LibraryView, SchemaView},
 };
 
-use super::{Listed, Page, Service, WriteOptions};
+use super::{Listed, Page, Service, WriteOptions, selection::Counted};
 use crate::store::Durability;
 
 /// What a deletion answers.
@@ -79,6 +82,36 @@ fn aliases_of(state: &State) -> Aliases {
     Aliases { aliases: aliases.collect(), seq: state.seq() }
 }
 
+/// Refuses to change what a library's vectors and attributes must fit.
+fn check_fixed(library: &Library, draft: &LibraryDraft, metric: Option<Metric>) -> Result<()> {
+    let now = library.view();
+    let other = |field: &str, now: String, asked: String| {
+        let detail = format!(
+            "this is fixed for the life of the library: it is {now}, received {asked}; leave it out, or make another library"
+        );
+        Err(Error::new(Code::InvalidValue, detail).field(field).numbers(now, asked).unfit())
+    };
+    if let Some(metric) = metric.filter(|metric| metric.as_str() != now.metric) {
+        return other("metric", now.metric, metric.as_str().to_owned());
+    }
+    let shown = |dimension: Option<u32>| dimension.map_or_else(|| "not fixed yet".to_owned(), |dimension| dimension.to_string());
+    let dimension = now.metadata.embedding_dimension;
+    if let Some(asked) = draft.dimension.filter(|asked| dimension.map(|dimension| dimension as usize) != Some(*asked)) {
+        return other("metadata.embedding_dimension", shown(dimension), asked.to_string());
+    }
+    let model = now.metadata.embedding_model;
+    if let Some(asked) = draft.embedding_model.as_ref().filter(|asked| model.as_deref() != Some(&*asked.name)) {
+        return other("metadata.embedding_model", model.unwrap_or_else(|| "none yet".to_owned()), asked.name.to_string());
+    }
+    let fields = draft.fields.iter().map(|(name, kind)| (name.clone(), kind.as_str().to_owned())).collect();
+    let given = !draft.fields.is_empty() || draft.strict_schema;
+    if given && now.schema != (SchemaView { strict: draft.strict_schema, fields }) {
+        let detail = "the schema is changed at /fields, a field at a time; leave it out here, or give it as it is";
+        return Err(Error::new(Code::InvalidValue, detail).field("schema").unfit());
+    }
+    Ok(())
+}
+
 impl Service {
     /// Creates a library. The built-in model brings its fingerprint and its dimension.
     ///
@@ -92,7 +125,8 @@ impl Service {
                 let detail = format!("the model '{}' makes vectors of {expected} numbers, received {received}", own.name);
                 return Err(Error::new(Code::WrongDimension, detail)
                     .field("metadata.embedding_dimension")
-                    .numbers(expected, received));
+                    .numbers(expected, received)
+                    .unfit());
             }
             draft.dimension = Some(expected);
             draft.embedding_model = Some(own.clone());
@@ -128,7 +162,7 @@ impl Service {
         self.with_library(library, |library| Ok(library.view()))
     }
 
-    /// Renames a library, or describes it anew; an empty description removes it.
+    /// Renames a library, describes it anew or chooses its index; an empty description removes it.
     ///
     /// # Errors
     /// [`Code::LibraryNotFound`], [`Code::LibraryExists`], or what is wrong with the values.
@@ -137,10 +171,44 @@ impl Service {
         library: &str,
         name: Option<String>,
         description: Option<String>,
+        index: IndexDraft,
         options: WriteOptions,
     ) -> Result<LibraryView> {
         let id = self.with_library(library, |library| Ok(library.info().id.to_string()))?;
-        self.write_library(Command::UpdateLibrary { library: id.clone(), name, description }, id, options).await
+        self.write_library(Command::UpdateLibrary { library: id.clone(), name, description, index }, id, options).await
+    }
+
+    /// Gives a library the name, the description and the index of a draft, and what the draft is silent about as for a new
+    /// library. What its vectors and attributes must fit stays: a draft that asks for something else there is refused.
+    ///
+    /// # Errors
+    /// [`Code::LibraryNotFound`], [`Code::LibraryExists`], or what is wrong with the values.
+    pub async fn replace_library(
+        &self,
+        library: &str,
+        draft: LibraryDraft,
+        metric: Option<Metric>,
+        options: WriteOptions,
+    ) -> Result<LibraryView> {
+        self.with_library(library, |known| check_fixed(known, &draft, metric))?;
+        let (index, default) = (draft.index, IndexSettings::default());
+        let index = IndexDraft {
+            index_type: index.index_type.or(Some(default.index_type)),
+            params: index.params.or(Some(default.params)),
+            target_recall: index.target_recall.or(Some(default.target_recall)),
+        };
+        self.update_library(library, Some(draft.name), Some(draft.description.unwrap_or_default()), index, options).await
+    }
+
+    /// How many libraries there are, of those whose id is `shown`.
+    ///
+    /// # Errors
+    /// [`Code::Storage`] after a failure inside.
+    pub fn count_libraries(&self, shown: impl Fn(&str) -> bool) -> Result<Counted> {
+        self.store.read(|state| {
+            let count = state.libraries().filter(|holding| shown(holding.id().as_str())).count();
+            Ok(Counted { count, seq: state.seq() })
+        })
     }
 
     /// Deletes a library with all that is in it.
@@ -204,7 +272,7 @@ impl Service {
     /// [`Code::LibraryNotFound`], [`Code::LibraryExists`], or what is wrong with the name or the id.
     pub async fn copy_library(&self, library: &str, id: String, name: String, options: WriteOptions) -> Result<LibraryView> {
         let command = Command::CopyLibrary { library: library.to_owned(), id: id.clone(), name, now: self.now() };
-        let seen = move |state: &State, _: Written| state.library(&id).map(vecino_engine::library::Library::view);
+        let seen = move |state: &State, _: Written| state.library(&id).map(Library::view);
         self.write(options, library, command, seen).await?
     }
 
@@ -226,6 +294,6 @@ impl Service {
 
     async fn write_library(&self, command: Command, id: String, options: WriteOptions) -> Result<LibraryView> {
         let name = id.clone();
-        self.write(options, &id, command, move |state, _| state.library(&name).map(vecino_engine::library::Library::view)).await?
+        self.write(options, &id, command, move |state, _| state.library(&name).map(Library::view)).await?
     }
 }

@@ -11,7 +11,9 @@ pub mod index;
 pub mod jobs;
 pub mod libraries;
 pub mod query;
+pub mod restore;
 pub mod selection;
+pub mod snapshots;
 pub mod split;
 pub mod transfer;
 
@@ -22,7 +24,7 @@ use vecino_engine::{
     model::Timestamp, state::State,
 };
 
-use self::{jobs::Jobs, split::SplitOptions};
+use self::{jobs::Jobs, snapshots::Snapshots, split::SplitOptions};
 use crate::{
     embed::Embedder,
     host::{RayonPool, SystemHost},
@@ -40,6 +42,7 @@ pub struct Service {
     pool: RayonPool,
     split: SplitOptions,
     jobs: Jobs,
+    snapshots: Snapshots,
     /// Queries that take longer are written to the log.
     slow_query: Option<Duration>,
     sampler: Sampler,
@@ -79,6 +82,7 @@ impl Service {
     /// As [`vecino_engine::journal::Journal::open`].
     pub fn open(storage: FileStorage, embedder: Box<dyn Embedder>, options: StoreOptions) -> Result<(Self, Recovery)> {
         let (store, recovery) = Store::open(storage, options)?;
+        let snapshots = Snapshots::open(&store, options.reserve)?;
         Ok((
             Self {
                 store,
@@ -87,6 +91,7 @@ impl Service {
                 pool: RayonPool,
                 split: SplitOptions::default(),
                 jobs: Jobs::default(),
+                snapshots,
                 slow_query: None,
                 sampler: Sampler::start()?,
             },

@@ -125,14 +125,16 @@ impl Service {
         if questions.len() > MAX_QUERIES_PER_BATCH {
             return Err(Error::limit("queries in one request", MAX_QUERIES_PER_BATCH, questions.len()).field("queries"));
         }
-        let hits = questions.iter().map(|question| question.k).sum();
-        if hits > MAX_HITS_PER_BATCH {
-            return Err(Error::limit("hits of all queries of one request", MAX_HITS_PER_BATCH, hits).field("queries"));
-        }
         let at = |number: usize| move |error: Error| error.within(format_args!("queries[{number}]"));
         let embed = |(number, question): (usize, &Question)| self.embed(&question.near).map_err(at(number));
         let embedded = questions.iter().enumerate().map(embed).collect::<Result<Vec<_>>>()?;
         self.with_library(library, |found| {
+            let hits = questions.iter().map(|question| question.k.min(found.chunk_count())).sum();
+            if hits > MAX_HITS_PER_BATCH {
+                return Err(Error::limit("hits of all queries of one request", MAX_HITS_PER_BATCH, hits)
+                    .field("queries")
+                    .unfit());
+            }
             let answer = |(number, (question, embedded)): (usize, (Question, Option<Vec<f32>>))| {
                 self.answer(library, found, question, embedded, Instant::now()).map_err(at(number))
             };
@@ -244,12 +246,12 @@ impl Service {
                     "the vectors of this library are made by the model '{}'; this server has '{}': give an embedding instead of a text",
                     model.name, own.name
                 );
-                Err(Error::new(Code::EmbeddingModel, detail).field("text").numbers(&*model.name, &*own.name))
+                Err(Error::new(Code::EmbeddingModel, detail).field("text").numbers(&*model.name, &*own.name).unfit())
             }
             None => {
                 let detail =
                     "the vectors of this library came with its chunks, so a text cannot be compared with them: give an embedding";
-                Err(Error::new(Code::EmbeddingModel, detail).field("text"))
+                Err(Error::new(Code::EmbeddingModel, detail).field("text").unfit())
             }
         }
     }

@@ -46,7 +46,7 @@ pub struct ManyDeleted {
 pub struct Counted {
     /// How many.
     pub count: usize,
-    /// Sequence of the last write that changed the library.
+    /// Sequence of the last write that changed the library; of all libraries, where these are counted.
     pub seq: u64,
 }
 

@@ -171,7 +171,7 @@ impl Disk for Folder {
         let mut file = File::open(self.path.join(name))?;
         let len = file.metadata()?.len();
         // Snapshots never change; a log does, so what is seen of it is a copy.
-        if name.ends_with(".vecino") && len >= MAP_FROM_BYTES {
+        if [".vecino", ".snapshot"].iter().any(|end| name.ends_with(end)) && len >= MAP_FROM_BYTES {
             return mmap::map(&file);
         }
         let mut bytes = AlignedBytes::zeroed(usize::try_from(len).map_err(io::Error::other)?);

@@ -267,6 +267,11 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         self.shared.settled(|| Ok(self.state()), Some(library))
     }
 
+    /// The files, for those that are no part of the log.
+    pub fn storage(&self) -> &Arc<S> {
+        &self.shared.storage
+    }
+
     /// Writes snapshots of what has changed and shortens the log. Reads and writes go on.
     ///
     /// # Errors

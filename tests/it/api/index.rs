@@ -88,9 +88,18 @@ fn an_index_is_built_chosen_measured_and_kept() {
     assert_eq!((exact.len(), &explain["strategy"]), (10, &json!("exact_scan")));
 
     let index = format!("{POINTS}/index");
-    let chosen = server.send("PUT", &index, &json!({"index_type": "kd_tree"})).ok();
+    let reply = server.send("PUT", &index, &json!({"index_type": "kd_tree"}));
+    let job = reply.headers["location"].clone();
+    assert_eq!((reply.status, format!("/v1/jobs/{}", reply.json["job"].as_str().unwrap())), (202, job.clone()));
+    let chosen = reply.ok();
     assert_eq!((&chosen["index_type"], &chosen["next"]), (&json!("kd_tree"), &json!("kd_tree")));
-    settled(&server, "kd_tree");
+    // The events end when it is built.
+    server.get(&format!("{job}/events"));
+    let job = server.get(&job).ok();
+    assert_eq!((&job["kind"], &job["state"], &job["done"]), (&json!("index"), &json!("done"), &json!(1_200)));
+    assert_eq!((&job["result"]["serving"], &job["result"]["waiting"]), (&json!("kd_tree"), &json!(0)));
+    let same = server.send("PUT", &index, &json!({"index_type": "kd_tree"}));
+    assert_eq!((same.status, same.json.get("job")), (200, None));
     assert_eq!(nearest(&server, &mut Rng::new(8), &json!({})).0, exact);
     let quality = server.get(&format!("{POINTS}/quality")).ok();
     assert_eq!((&quality["exact"], quality.get("live")), (&json!(true), None));

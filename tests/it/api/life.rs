@@ -42,6 +42,51 @@ fn a_library_lives() {
 }
 
 #[test]
+fn a_library_is_written_anew() {
+    let folder = tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let path = "/v1/libraries/own";
+    let count = || server.get("/v1/libraries:count").ok();
+    assert_eq!(count(), json!({"count": 0, "seq": 0}));
+    let first = json!({"name": "first", "metric": "dot", "metadata": {"description": "About", "index_type": "lsh", "target_recall": 0.5}});
+    let reply = server.send("PUT", path, &first);
+    assert_eq!((reply.status, &reply.json["id"]), (201, &json!("own")));
+    let document = json!({"id": "d", "metadata": {"title": "T"}, "chunks": [{"text": "x", "embedding": [1.0, 2.0]}]});
+    server.post(&format!("{path}/documents"), &document).ok();
+
+    // What is silent about the rest goes back to how libraries begin; the contract and the contents stay.
+    let reply = server.send("PUT", path, &json!({"name": "second"}));
+    assert_eq!(reply.status, 200);
+    let now = reply.ok();
+    assert_eq!((&now["name"], &now["metric"], &now["documents"]), (&json!("second"), &json!("dot"), &json!(1)));
+    assert_eq!(now["metadata"].get("description"), None);
+    assert_eq!((&now["metadata"]["index_type"], &now["metadata"]["target_recall"]), (&json!("auto"), &json!(0.95)));
+    assert_eq!(now["seq"], 3, "it is one write");
+    assert_eq!(count(), json!({"count": 1, "seq": 3}));
+    let same = json!({"name": "second", "id": "own", "metric": "dot", "metadata": {"embedding_dimension": 2}});
+    server.send("PUT", path, &same).ok();
+    for (body, field) in [
+        (json!({"name": "x", "metric": "cosine"}), "metric"),
+        (json!({"name": "x", "metadata": {"embedding_dimension": 3}}), "metadata.embedding_dimension"),
+        (json!({"name": "x", "metadata": {"embedding_model": "m"}}), "metadata.embedding_model"),
+        (json!({"name": "x", "schema": {"fields": {"year": "integer"}}}), "schema"),
+    ] {
+        assert_eq!(server.send("PUT", path, &body).problem(409, "invalid_value")["field"], field);
+    }
+    let body = json!({"name": "x", "metadata": {"target_recall": 2}});
+    assert_eq!(server.send("PUT", path, &body).problem(400, "invalid_value")["field"], "metadata.target_recall");
+    server.send("PUT", &format!("{path}?if_seq=1"), &json!({"name": "x"})).problem(409, "changed");
+
+    // PATCH leaves what it does not name.
+    let change = json!({"metadata": {"index_type": "ivf", "index_params": {"lists": 7}}});
+    let changed = server.send("PATCH", path, &change).ok();
+    assert_eq!((&changed["name"], &changed["metadata"]["index_type"]), (&json!("second"), &json!("ivf")));
+    assert_eq!(changed["metadata"]["index_params"]["lists"], 7);
+    server.kill();
+    assert_eq!(Server::start(folder.path()).get(path).ok(), changed);
+}
+
+#[test]
 fn a_document_lives() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());

@@ -9,6 +9,7 @@ mod schema;
 mod security;
 mod selection;
 mod serving;
+mod snapshots;
 mod tls;
 mod transfer;
 

@@ -50,7 +50,7 @@ fn fields_are_added_renamed_and_dropped() {
     server.kill();
     let server = Server::start(folder.path());
     check(&server);
-    server.post("/v1/snapshots", &Value::Null).ok();
+    server.post("/v1/checkpoint", &Value::Null).ok();
     server.kill();
     let server = Server::start(folder.path());
     check(&server);
@@ -115,7 +115,7 @@ fn aliases_change_places_at_once() {
 
     for snapshot in [false, true] {
         if snapshot {
-            server.post("/v1/snapshots", &Value::Null).ok();
+            server.post("/v1/checkpoint", &Value::Null).ok();
         }
         let copy = super::copy(folder.path());
         assert_eq!(Server::start(copy.path()).get("/v1/aliases").ok(), before);

@@ -139,7 +139,7 @@ fn a_key_that_reads_cannot_write() {
     }
     assert_eq!(contents(&server), before);
     server.ask("POST", "/v1/libraries", Some(text(&writer, "key")), Some(&json!({"name": "more"}))).ok();
-    server.ask("POST", "/v1/snapshots", Some(text(&writer, "key")), Some(&json!({}))).problem(403, "forbidden");
+    server.ask("POST", "/v1/checkpoint", Some(text(&writer, "key")), Some(&json!({}))).problem(403, "forbidden");
     server.ask("GET", "/v1/keys", Some(text(&writer, "key")), None).problem(403, "forbidden");
 }
 
@@ -248,14 +248,16 @@ fn a_server_without_keys_is_for_this_machine() {
         server.get_with("/v1/libraries", &[("host", host)]).problem(421, "wrong_host");
         server.get_with("/", &[("host", host)]).problem(421, "wrong_host");
     }
-    let reply = server.post("/v1/keys", &json!({"name": "n", "role": "read"}));
-    assert_eq!(reply.problem(400, "invalid_value")["field"], "role");
-    let reply = server.post("/v1/keys", &json!({"name": "n", "role": "admin", "libraries": ["x"]}));
-    reply.problem(404, "library_not_found");
-    let first = server.post("/v1/keys", &json!({"name": "n", "role": "admin"})).ok();
-    server.get("/v1/libraries").problem(401, "unauthorized");
+    // Else whoever comes first could lock everybody out.
+    server.post("/v1/keys", &json!({"name": "n", "role": "admin"})).problem(403, "forbidden");
+    server.post("/v1/tokens", &json!({})).problem(403, "forbidden");
+    drop(server);
+    let server = with_keys(folder.path(), &[]);
+    server.key("admin", None);
+    let wrong = server.ask("POST", "/v1/keys", Some(FIRST), Some(&json!({"name": "n", "role": "admin", "libraries": ["alpha"]})));
+    assert_eq!(wrong.problem(400, "invalid_value")["field"], "libraries");
     // With a key shown, the name of the server does not matter any more.
-    server.get_with("/v1/libraries", &[("host", "my.example"), ("x-api-key", text(&first, "key"))]).ok();
+    server.get_with("/v1/libraries", &[("host", "my.example"), ("x-api-key", FIRST)]).ok();
     std::fs::write(folder.path().join("keys.json"), "{}").unwrap();
     drop(server);
     let mut command = serve(folder.path(), &[]);
@@ -293,6 +295,16 @@ fn pages_of_other_origins_are_let_in_by_name() {
     };
     assert_eq!(allowed("https://b.example").as_deref(), Some("https://b.example"));
     assert_eq!(allowed("https://c.example"), None);
+    // Before it sends a key, a browser asks, and `*` would not do for that header.
+    let request = Request::builder()
+        .method("OPTIONS")
+        .uri(format!("{}/v1/libraries", server.url))
+        .header("origin", "https://a.example")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type");
+    let asked = reply(server.agent.run(request.body(()).unwrap()));
+    assert_eq!(asked.headers["access-control-allow-headers"], "authorization,content-type");
+    assert!(asked.headers["access-control-allow-methods"].contains("POST"));
     drop(server);
     let server = Server::start(folder.path());
     let reply = server.get_with("/v1/libraries", &[("origin", "https://a.example")]);

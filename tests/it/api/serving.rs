@@ -4,9 +4,10 @@ use std::{net::TcpListener, thread};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
+use ureq::http::Request;
 use vecino_engine::snapshot;
 
-use super::{Server, outcome, refused, with_words};
+use super::{Server, outcome, refused, reply, with_words};
 use crate::program::vecino;
 
 #[test]
@@ -48,6 +49,53 @@ fn the_api_describes_itself() {
     assert_eq!(schemas["QueryInput"]["properties"]["k"]["minimum"], 1);
     assert!(!description.to_string().contains("\"type\":null"), "a schema without a type");
     assert_eq!(schemas["ChunkInput"]["properties"]["metadata"]["properties"]["created_at"]["anyOf"][0]["format"], "date-time");
+}
+
+/// Every example of the description is a request that is done.
+#[test]
+fn the_examples_are_true() {
+    let folder = tempdir().unwrap();
+    let key = "the key of an administrator";
+    let server = Server::start_with(folder.path(), &["--api-key", key]);
+    let ask = |method: &str, path: &str, kind: &str, body: &str| {
+        let request = Request::builder().method(method).uri(format!("{}{path}", server.url()));
+        let request = request.header("x-api-key", key).header("content-type", kind).body(body.to_owned()).unwrap();
+        reply(server.agent.run(request))
+    };
+    let post = |path: &str, body: &Value| ask("POST", path, "application/json", &body.to_string()).ok();
+    let description = server.get_with("/openapi.json", &[("x-api-key", key)]).ok();
+    let mut sent = 0;
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Some(contents) = operation["requestBody"]["content"].as_object() else { continue };
+            for (kind, content) in contents.iter().filter(|(kind, _)| *kind != "application/octet-stream") {
+                let libraries = server.get_with("/v1/libraries", &[("x-api-key", key)]).ok();
+                for library in libraries["libraries"].as_array().unwrap() {
+                    ask("DELETE", &format!("/v1/libraries/{}", library["id"].as_str().unwrap()), kind, "");
+                }
+                post("/v1/libraries", &json!({"name": "books"}));
+                let chunk = json!({"id": "alice-1", "text": "Alice was beginning to get very tired."});
+                let alice =
+                    json!({"id": "alice", "metadata": {"title": "Alice"}, "attributes": {"year": 1865}, "chunks": [chunk]});
+                post("/v1/libraries/books/documents", &alice);
+                let job = post("/v1/snapshots", &json!({"library": "books"}));
+                let events = format!("/v1/jobs/{}/events", job["id"].as_str().unwrap());
+                server.get_with(&events, &[("x-api-key", key)]);
+                let snapshots = server.get_with("/v1/snapshots", &[("x-api-key", key)]).ok();
+                let mut address = path.replace("{snapshot}", snapshots["snapshots"][0]["id"].as_str().unwrap());
+                for parameter in operation["parameters"].as_array().unwrap().iter().filter(|one| one["in"] == "path") {
+                    let example = parameter["example"].as_str().unwrap_or_default();
+                    address = address.replace(&format!("{{{}}}", parameter["name"].as_str().unwrap()), example);
+                }
+                let body = content["example"].as_str().map_or_else(|| content["example"].to_string(), str::to_owned);
+                let reply = ask(&method.to_uppercase(), &address, kind, &body);
+                assert!((200..300).contains(&reply.status), "{method} {address} {body}: {}", reply.json);
+                assert!(operation["responses"].get(reply.status.to_string()).is_some(), "{method} {path} {}", reply.status);
+                sent += 1;
+            }
+        }
+    }
+    assert!(sent > 30, "{sent}");
 }
 
 fn references(json: &Value) -> Vec<&str> {
@@ -148,7 +196,7 @@ fn many_write_and_read_at_once() {
                 }
             });
         }
-        scope.spawn(|| (0..3).for_each(|_| drop(server.post("/v1/snapshots", &Value::Null).ok())));
+        scope.spawn(|| (0..3).for_each(|_| drop(server.post("/v1/checkpoint", &Value::Null).ok())));
         writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
     });
     seqs.sort_unstable();

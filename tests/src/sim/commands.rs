@@ -46,6 +46,10 @@ impl Commands {
                 library,
                 name: self.rng.once_in(2).then(|| format!("Name {}", self.rng.below(2 * LIBRARIES))),
                 description: self.rng.once_in(2).then(|| self.some_of(&["", "words", "other words"])),
+                index: IndexDraft {
+                    index_type: self.rng.once_in(4).then(|| *self.rng.pick(&IndexType::ALL)),
+                    ..IndexDraft::default()
+                },
             },
             4..=17 => self.put(library),
             18..=21 => Command::UpdateDocument { library, document: self.document(), patch: self.document_patch() },
