@@ -138,7 +138,7 @@ fn check_position(scroll: &Scroll, kind: Option<FieldType>) -> Result<Option<&Po
         return Ok(Some(position));
     }
     let detail = "this cursor is of another order: ask for the following part as for the one before";
-    Err(Error::new(Code::InvalidValue, detail).field("cursor"))
+    Err(Error::new(Code::InvalidValue, detail).field("cursor").unfit())
 }
 
 /// An order, resolved.

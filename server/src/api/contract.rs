@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use vecino_engine::model::{
     FixedField,
     limits::{
-        MAX_ALIASES_PER_REQUEST, MAX_ATTRIBUTES, MAX_CHUNK_CHARS, MAX_CHUNKS_PER_BATCH, MAX_COMPONENT, MAX_DESCRIPTION_CHARS,
-        MAX_DIMENSION, MAX_DOCUMENT_CHARS, MAX_DOCUMENTS_PER_BATCH, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_ID_BYTES,
-        MAX_LIST_VALUES, MAX_METADATA_CHARS, MAX_NAME_BYTES, MAX_QUERY_CHARS, MAX_TAGS, MAX_TEXT_ATTRIBUTE_CHARS,
+        MAX_ALIASES_PER_REQUEST, MAX_CHUNK_CHARS, MAX_CHUNKS_PER_BATCH, MAX_COMPONENT, MAX_DESCRIPTION_CHARS, MAX_DIMENSION,
+        MAX_DOCUMENT_CHARS, MAX_DOCUMENTS_PER_BATCH, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_ID_BYTES, MAX_METADATA_CHARS,
+        MAX_NAME_BYTES, MAX_QUERY_CHARS, MAX_TAGS,
     },
 };
 
@@ -120,15 +120,14 @@ fn attribute_name() -> Value {
     json!({"pattern": "^[^$]", "maxLength": MAX_FIELD_NAME_BYTES, "not": {"enum": fixed}})
 }
 
-/// Attributes; `among` are fixed keys that stand among them.
+/// Attributes; `among` are fixed keys that stand among them. How many there may be is left to the table of limits.
 fn attributes(among: &[&str]) -> Value {
-    let text = json!({"type": "string", "maxLength": MAX_TEXT_ATTRIBUTE_CHARS});
-    let list = |items: &Value| json!({"type": "array", "maxItems": MAX_LIST_VALUES, "items": items});
-    let values = [text, json!({"type": "number"}), json!({"type": "boolean"})];
-    let values: Vec<Value> = values.iter().map(list).chain(values.iter().cloned()).chain([json!({"type": "null"})]).collect();
+    let list = |kind: &str| json!({"type": "array", "items": {"type": kind}});
+    let single = json!({"type": ["string", "number", "boolean", "null"]});
     let reserved = |field: &&str| !among.contains(field);
     let fixed: Vec<&str> = FixedField::ALL.iter().map(|field| field.as_str()).filter(reserved).collect();
-    json!({"type": "object", "maxProperties": MAX_ATTRIBUTES, "additionalProperties": {"anyOf": values},
+    json!({"type": "object",
+        "additionalProperties": {"anyOf": [single, list("string"), list("number"), list("boolean")]},
         "propertyNames": merged(attribute_name(), json!({"not": {"enum": fixed}}))})
 }
 
@@ -210,5 +209,6 @@ fn questions() -> Value {
             "properties": {"filter": filter, "text": text, "positive": {"minItems": 1}}},
         "FacetsInput": filtered, "CountInput": filtered, "ScrollInput": filtered, "ChunkScrollInput": filtered,
         "SelectionInput": selection,
+        "OrderInput": {"properties": {"field": {"not": {"const": "text"}}}},
     })
 }

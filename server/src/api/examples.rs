@@ -7,16 +7,18 @@ pub(super) fn add(description: &mut Value) {
     let bodies = bodies();
     let paths = description["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.flat_map(|item| item.as_object_mut().into_iter().flat_map(|item| item.values_mut())) {
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
             if parameter["in"] == "path"
                 && let Some(example) = place(parameter["name"].as_str().unwrap_or_default())
             {
                 parameter["example"] = json!(example);
             }
         }
-        for (kind, content) in operation["requestBody"]["content"].as_object_mut().into_iter().flatten() {
-            let schema = content["schema"]["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or(kind);
-            if let Some(example) = bodies.get(schema) {
+        let contents = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut);
+        for content in contents.into_iter().flat_map(|contents| contents.values_mut()) {
+            let schema = content["schema"]["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+            if let Some(example) = schema.and_then(|schema| bodies.get(schema)) {
                 content["example"] = example.clone();
             }
         }
@@ -41,7 +43,6 @@ fn bodies() -> Value {
         "attributes": {"year": 1865},
         "text": "Alice was beginning to get very tired of sitting by her sister on the bank, and of having nothing to do.",
     });
-    let line = format!("{document}\n");
     let query = json!({"text": "a girl is bored", "k": 5, "filter": old});
     let like = json!({"chunk_id": "alice-1", "k": 5, "include": ["metadata"]});
     let chunk = json!({"text": "Down, down, down. Would the fall never come to an end?", "metadata": {"page_number": 3}});
@@ -59,7 +60,6 @@ fn bodies() -> Value {
         "DocumentInput": document,
         "DocumentChange": {"metadata": {"author": "Charles Dodgson"}, "attributes": {"rating": 4.5}},
         "BatchInput": {"documents": [document], "on_conflict": "replace"},
-        "application/x-ndjson": line,
         "IdsInput": {"ids": ["alice"]},
         "SelectionInput": {"filter": old},
         "CountInput": {"filter": old},

@@ -64,10 +64,10 @@ fn vectors() {
     large[3] = 2e16;
     let embedding = "chunks[0].embedding";
     check(vec![
-        numbers(case("POST", DOCUMENTS, &with(json!([1, 2, 3])), 400, "wrong_dimension", embedding), 256, 3),
-        numbers(case("POST", QUERY, &json!({"embedding": vec![1; 257]}), 400, "wrong_dimension", "embedding"), 256, 257),
+        numbers(case("POST", DOCUMENTS, &with(json!([1, 2, 3])), 409, "wrong_dimension", embedding), 256, 3),
+        numbers(case("POST", QUERY, &json!({"embedding": vec![1; 257]}), 409, "wrong_dimension", "embedding"), 256, 257),
         case("POST", DOCUMENTS, &with(json!([])), 400, "invalid_value", embedding),
-        case("POST", DOCUMENTS, &with(json!(vec![0; 256])), 400, "zero_vector", embedding),
+        case("POST", DOCUMENTS, &with(json!(vec![0; 256])), 409, "zero_vector", embedding),
         case("POST", DOCUMENTS, &with(json!(large)), 400, "not_finite", embedding),
         case("POST", DOCUMENTS, &with(json!([1, null])), 400, "wrong_type", "chunks[0].embedding[1]"),
         raw(QUERY, r#"{"embedding": [1, NaN]}"#, "bad_json", ""),
@@ -85,7 +85,7 @@ fn vectors() {
                 "POST",
                 LIBRARIES,
                 &json!({"name": "n", "metadata": {"embedding_model": "static-minilm-256", "embedding_dimension": 384}}),
-                400,
+                409,
                 "wrong_dimension",
                 "metadata.embedding_dimension",
             ),
@@ -135,12 +135,12 @@ fn texts() {
         ),
         numbers(case("POST", LIBRARIES, &json!({"name": "n".repeat(256)}), 400, "limit_exceeded", "name"), 255, 256),
         // No word that the model knows, neither in the title nor in the text.
-        case("POST", QUERY, &json!({"text": "\u{10ffff}"}), 400, "invalid_value", "text"),
+        case("POST", QUERY, &json!({"text": "\u{10ffff}"}), 409, "invalid_value", "text"),
         case(
             "POST",
             DOCUMENTS,
             &json!({"metadata": {"title": "\u{10ffff}"}, "text": "\u{10fffe}"}),
-            400,
+            409,
             "invalid_value",
             "text",
         ),
@@ -229,7 +229,7 @@ fn json() {
             "POST",
             DOCUMENTS,
             &json!({"metadata": {"title": "T"}, "text": "a", "attributes": {"year": "old"}}),
-            400,
+            409,
             "wrong_type",
             "attributes.year",
         ),
@@ -246,7 +246,7 @@ fn json() {
             "PUT",
             "/v1/libraries/words/documents/cars",
             &json!({"id": "x", "metadata": {"title": "T"}, "text": "a"}),
-            400,
+            409,
             "invalid_value",
             "id",
         ),
@@ -255,11 +255,15 @@ fn json() {
 
 #[test]
 fn filters() {
-    let filter = |filter: Value, code, field| case("POST", QUERY, &json!({"text": "a", "filter": filter}), 400, code, field);
+    let refused =
+        |filter: Value, status, code, field| case("POST", QUERY, &json!({"text": "a", "filter": filter}), status, code, field);
+    // Right for another library, and wrong for any.
+    let unfit = |filter, code, field| refused(filter, 409, code, field);
+    let filter = |filter, code, field| refused(filter, 400, code, field);
     check(vec![
-        numbers(filter(json!({"year": {"$gt": "x"}}), "wrong_type", "filter.year.$gt"), "integer", "string"),
-        filter(json!({"$and": [{"year": 1}, {"year": {"$in": [1, "b"]}}]}), "wrong_type", "filter.$and[1].year.$in[1]"),
-        filter(json!({"colour": "red"}), "unknown_field", "filter.colour"),
+        numbers(unfit(json!({"year": {"$gt": "x"}}), "wrong_type", "filter.year.$gt"), "integer", "string"),
+        unfit(json!({"$and": [{"year": 1}, {"year": {"$in": [1, "b"]}}]}), "wrong_type", "filter.$and[1].year.$in[1]"),
+        unfit(json!({"colour": "red"}), "unknown_field", "filter.colour"),
         filter(json!({"year": {"$near": 1}}), "unknown_operator", "filter.year.$near"),
         filter(json!({"$xor": []}), "unknown_operator", "filter.$xor"),
         filter(json!({"$or": []}), "invalid_value", "filter.$or"),

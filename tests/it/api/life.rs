@@ -248,18 +248,18 @@ fn texts_are_refused_where_the_vectors_are_of_another_kind() {
     assert_eq!(query(&text).ok()["hits"], json!([]), "an empty library has no hits");
     let mine = json!({"metadata": {"title": "T"}, "chunks": [{"text": "word", "embedding": [1, 0]}]});
     server.post("/v1/libraries/own/documents", &mine).ok();
-    assert_eq!(query(&text).problem(400, "embedding_model")["field"], "text");
+    assert_eq!(query(&text).problem(409, "embedding_model")["field"], "text");
     let theirs = json!({"metadata": {"title": "T"}, "text": "word"});
-    server.post("/v1/libraries/own/documents", &theirs).problem(400, "embedding_model");
+    server.post("/v1/libraries/own/documents", &theirs).problem(409, "embedding_model");
     assert_eq!(query(&json!({"embedding": [0.5, 0]})).ok()["hits"][0]["score"], 1.0);
 
     let other = json!({"name": "other", "metadata": {"embedding_model": "text-embedding-3-small", "embedding_dimension": 2}});
     let other = server.post("/v1/libraries", &other).ok();
     assert_eq!(other["metadata"].get("embedding_model_sha256"), None);
-    server.post("/v1/libraries/other/documents", &theirs).problem(400, "embedding_model");
+    server.post("/v1/libraries/other/documents", &theirs).problem(409, "embedding_model");
     server.post("/v1/libraries/other/documents", &mine).ok();
     let reply = server.post("/v1/libraries/other/query", &text);
-    let problem = reply.problem(400, "embedding_model");
+    let problem = reply.problem(409, "embedding_model");
     assert_eq!(problem["expected"], "text-embedding-3-small");
     assert_eq!(problem["received"], "static-minilm-256");
 }

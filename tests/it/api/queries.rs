@@ -65,10 +65,11 @@ fn more_like_a_chunk_or_like_examples() {
     refused(json!({"negative": ["p00"]}), 400, "missing_field", "text");
     refused(json!({"positive": []}), 400, "invalid_value", "positive");
     refused(json!({"positive": ["p00"], "negative": ["p01", "none"]}), 404, "chunk_not_found", "negative[1]");
-    refused(json!({"positive": ["p00", [1]]}), 400, "wrong_dimension", "positive[1]");
+    refused(json!({"positive": ["p00", [1]]}), 409, "wrong_dimension", "positive[1]");
     refused(json!({"positive": ["p00", 5]}), 400, "wrong_type", "positive[1]");
     refused(json!({"positive": vec!["p00"; 101]}), 400, "limit_exceeded", "positive");
-    refused(json!({"chunk_id": "p00", "k": 10_000}), 400, "invalid_value", "k");
+    // Far more than there are, but for the chunk itself.
+    assert_eq!(query(json!({"chunk_id": "p00", "k": 10_000}))["returned"], 29);
 }
 
 #[test]
@@ -80,12 +81,20 @@ fn several_queries_at_once() {
     let found: Vec<&str> = answers["answers"].as_array().unwrap().iter().flat_map(found).collect();
     assert_eq!(found, ["p03", "p01"]);
     assert_eq!(server.post(&path, &json!({"queries": []})).ok()["answers"], json!([]));
-    let refused = |body: Value, code, field: &str| assert_eq!(server.post(&path, &body).problem(400, code)["field"], field);
-    refused(json!({"queries": [{"embedding": [3, 0]}, {"embedding": [3]}]}), "wrong_dimension", "queries[1].embedding");
-    refused(json!({"queries": [{"embedding": [3, 0], "top": 1}]}), "unknown_field", "queries[0].top");
-    refused(json!({"queries": [{}]}), "missing_field", "queries[0].text");
-    refused(json!({"queries": vec![json!({"chunk_id": "p00", "k": 1}); 101]}), "limit_exceeded", "queries");
-    refused(json!({"queries": vec![json!({"chunk_id": "p00", "k": 5_001}); 2]}), "limit_exceeded", "queries");
+    let refused = |body: Value, status, code, field: &str| {
+        assert_eq!(server.post(&path, &body).problem(status, code)["field"], field);
+    };
+    refused(json!({"queries": [{"embedding": [3, 0]}, {"embedding": [3]}]}), 409, "wrong_dimension", "queries[1].embedding");
+    refused(json!({"queries": [{"embedding": [3, 0], "top": 1}]}), 400, "unknown_field", "queries[0].top");
+    refused(json!({"queries": [{}]}), 400, "missing_field", "queries[0].text");
+    refused(json!({"queries": vec![json!({"chunk_id": "p00", "k": 1}); 101]}), 400, "limit_exceeded", "queries");
+    // More hits than the library has chunks do not count.
+    let many = |k: u32| json!({"queries": vec![json!({"embedding": [3, 0], "k": k, "include": []}); 100]});
+    server.post(&path, &many(10_000)).ok();
+    let chunks: Vec<Value> = (30..101).map(|_| json!({"document_id": "a", "text": "more", "embedding": [1, 1]})).collect();
+    server.post(&format!("{PLANE}/chunks:batch"), &json!({"chunks": chunks})).ok();
+    server.post(&path, &many(100)).ok();
+    refused(many(101), 409, "limit_exceeded", "queries");
 }
 
 #[test]
@@ -103,12 +112,14 @@ fn answers_by_document() {
     assert_eq!((&all["returned"], &all["exhausted"]), (&json!(2), &json!(true)));
     let near = server.post(&path, &json!({"query": {"chunk_id": "p10", "min_score": 0.4}})).ok();
     assert_eq!(near["groups"].as_array().unwrap().iter().map(|group| found(group).len()).sum::<usize>(), 2);
-    let refused = |body: Value, code, field: &str| assert_eq!(server.post(&path, &body).problem(400, code)["field"], field);
-    refused(json!({"query": {"embedding": [1, 2]}, "size": 0}), "invalid_value", "size");
-    refused(json!({"query": {"embedding": [1, 2]}, "size": 101}), "invalid_value", "size");
-    refused(json!({"query": {"embedding": [1]}}), "wrong_dimension", "query.embedding");
-    refused(json!({"query": {"embedding": [1, 2], "k": 0}}), "invalid_value", "query.k");
-    refused(json!({}), "missing_field", "query");
+    let refused = |body: Value, status, code, field: &str| {
+        assert_eq!(server.post(&path, &body).problem(status, code)["field"], field);
+    };
+    refused(json!({"query": {"embedding": [1, 2]}, "size": 0}), 400, "invalid_value", "size");
+    refused(json!({"query": {"embedding": [1, 2]}, "size": 101}), 400, "invalid_value", "size");
+    refused(json!({"query": {"embedding": [1]}}), 409, "wrong_dimension", "query.embedding");
+    refused(json!({"query": {"embedding": [1, 2], "k": 0}}), 400, "invalid_value", "query.k");
+    refused(json!({}), 400, "missing_field", "query");
 }
 
 #[test]
@@ -143,10 +154,12 @@ fn values_are_counted() {
     assert_eq!(answer["facets"][2]["distinct"], 4);
     let filtered = server.post(&path, &json!({"fields": ["even"], "filter": {"kinds": "low", "document_id": "a"}})).ok();
     assert_eq!(filtered["facets"][0]["values"], json!([{"value": true, "count": 3}, {"value": false, "count": 2}]));
-    let refused = |body: Value, code, field: &str| assert_eq!(server.post(&path, &body).problem(400, code)["field"], field);
-    refused(json!({"fields": []}), "invalid_value", "fields");
-    refused(json!({"fields": vec!["even"; 17]}), "invalid_value", "fields");
-    refused(json!({"fields": ["even", "odd"]}), "unknown_field", "fields[1]");
-    refused(json!({"fields": ["even"], "limit": 0}), "invalid_value", "limit");
-    refused(json!({"fields": ["even"], "filter": {"odd": 1}}), "unknown_field", "filter.odd");
+    let refused = |body: Value, status, code, field: &str| {
+        assert_eq!(server.post(&path, &body).problem(status, code)["field"], field);
+    };
+    refused(json!({"fields": []}), 400, "invalid_value", "fields");
+    refused(json!({"fields": vec!["even"; 17]}), 400, "invalid_value", "fields");
+    refused(json!({"fields": ["even", "odd"]}), 409, "unknown_field", "fields[1]");
+    refused(json!({"fields": ["even"], "limit": 0}), 400, "invalid_value", "limit");
+    refused(json!({"fields": ["even"], "filter": {"odd": 1}}), 409, "unknown_field", "filter.odd");
 }

@@ -30,7 +30,7 @@ fn fields_are_added_renamed_and_dropped() {
         let attributes = server.get(&format!("{WORDS}/chunks/c")).ok()["attributes"].clone();
         assert_eq!(attributes, json!({"seen": "2020-01-01T00:00:00Z"}));
         let reply = server.post(&format!("{WORDS}/chunks:count"), &json!({"filter": {"written in": 1}}));
-        assert!(reply.problem(400, "unknown_field")["expected"][0] == "seen");
+        assert!(reply.problem(409, "unknown_field")["expected"][0] == "seen");
     };
     check(&server);
     // A field of the same name is another one, of another type.

@@ -227,7 +227,7 @@ fn keys_and_tokens_last_and_end() {
     server.ask("GET", "/v1/libraries", Some(token), None).problem(401, "unauthorized");
     server.ask("DELETE", &format!("/v1/keys/{}", text(&writer, "id")), Some(admin_key), None).problem(404, "key_not_found");
     let last = server.ask("DELETE", &format!("/v1/keys/{}", text(&admin, "id")), Some(admin_key), None);
-    last.problem(400, "invalid_value");
+    last.problem(409, "invalid_value");
     assert!(server.log().contains("audit"), "{}", server.log());
 }
 

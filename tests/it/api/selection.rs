@@ -44,10 +44,10 @@ fn chunks_of_several_documents_are_written_at_once() {
         assert_eq!(reply.problem(status, code)["field"], field);
     };
     refused(json!({"chunks": [one("x", "cars"), one("y", "none")]}), 404, "document_not_found", "chunks[1].document_id");
-    refused(json!({"chunks": [one("a", "food")], "on_conflict": "replace"}), 400, "invalid_value", "chunks[0].document_id");
+    refused(json!({"chunks": [one("a", "food")], "on_conflict": "replace"}), 409, "invalid_value", "chunks[0].document_id");
     refused(json!({"chunks": [one("x", "cars"), one("x", "cars")]}), 409, "chunk_exists", "chunks[1].id");
     let typed = json!({"chunks": [{"document_id": "cars", "text": "t", "metadata": {"color": 5}}]});
-    refused(typed, 400, "wrong_type", "chunks[0].metadata.color");
+    refused(typed, 409, "wrong_type", "chunks[0].metadata.color");
     assert_eq!(server.contents(), before);
 }
 
@@ -61,9 +61,9 @@ fn a_chunk_is_put() {
     let put = server.send("PUT", &path, &json!({"document_id": "cars", "id": "new", "text": "a bus"})).ok();
     assert_eq!((&put["text"], &put["attributes"]), (&json!("a bus"), &json!({})));
     let reply = server.send("PUT", &path, &json!({"document_id": "cars", "id": "old", "text": "a bus"}));
-    assert_eq!(reply.problem(400, "invalid_value")["field"], "id");
+    assert_eq!(reply.problem(409, "invalid_value")["field"], "id");
     let reply = server.send("PUT", &path, &json!({"document_id": "food", "text": "a bus"}));
-    let problem = reply.problem(400, "invalid_value");
+    let problem = reply.problem(409, "invalid_value");
     assert_eq!((&problem["field"], &problem["expected"]), (&json!("document_id"), &json!("cars")));
     assert_eq!(
         server.send("PUT", &path, &json!({"document_id": "cars", "text": " "})).problem(400, "empty_text")["field"],
@@ -88,7 +88,7 @@ fn several_are_got_counted_and_deleted() {
     assert_eq!(post(&server, "documents:count", &json!({}))["count"], 3);
     let of_chunks = json!({"filter": {"$or": [{"year": 1}, {"text": {"$contains": "car"}}]}});
     let reply = server.post(&format!("{WORDS}/documents:count"), &of_chunks);
-    assert_eq!(reply.problem(400, "unknown_field")["field"], "filter.text");
+    assert_eq!(reply.problem(409, "unknown_field")["field"], "filter.text");
     let by_id = json!({"filter": {"document_id": {"$in": ["cars", "none"]}}});
     assert_eq!(post(&server, "documents:count", &by_id)["count"], 1);
 
@@ -165,17 +165,18 @@ fn scrolling_is_in_order_and_stable() {
     let documents =
         post(&server, "documents:scroll", &json!({"order_by": {"field": "year", "direction": "descending"}, "limit": 2}));
     assert_eq!(ids(&documents["documents"]), ["food", "cars"]);
-    let refused = |path: &str, body: Value, code, field: &str| {
+    let refused = |path: &str, body: Value, status, code, field: &str| {
         let reply = server.post(&format!("{WORDS}/{path}"), &body);
-        assert_eq!(reply.problem(400, code)["field"], field);
+        assert_eq!(reply.problem(status, code)["field"], field);
     };
-    refused("chunks:scroll", json!({"cursor": first["next_cursor"]}), "invalid_value", "cursor");
-    refused("chunks:scroll", json!({"cursor": first["next_cursor"], "order_by": {"field": "title"}}), "invalid_value", "cursor");
-    server.post(&format!("{WORDS}/chunks:scroll"), &json!({"cursor": "!"})).problem(409, "wrong_cursor");
-    refused("chunks:scroll", json!({"limit": 0}), "invalid_value", "limit");
-    refused("chunks:scroll", json!({"order_by": {"field": "text"}}), "invalid_value", "order_by.field");
-    refused("chunks:scroll", json!({"order_by": {"field": "colour"}}), "unknown_field", "order_by.field");
-    refused("documents:scroll", json!({"order_by": {"field": "page_number"}}), "unknown_field", "order_by.field");
+    let other = json!({"cursor": first["next_cursor"], "order_by": {"field": "title"}});
+    refused("chunks:scroll", json!({"cursor": first["next_cursor"]}), 409, "invalid_value", "cursor");
+    refused("chunks:scroll", other, 409, "invalid_value", "cursor");
+    refused("chunks:scroll", json!({"cursor": "!"}), 409, "wrong_cursor", "cursor");
+    refused("chunks:scroll", json!({"limit": 0}), 400, "invalid_value", "limit");
+    refused("chunks:scroll", json!({"order_by": {"field": "text"}}), 400, "invalid_value", "order_by.field");
+    refused("chunks:scroll", json!({"order_by": {"field": "colour"}}), 409, "unknown_field", "order_by.field");
+    refused("documents:scroll", json!({"order_by": {"field": "page_number"}}), 409, "unknown_field", "order_by.field");
 }
 
 #[test]
