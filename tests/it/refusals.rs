@@ -3,7 +3,7 @@
 use serde_json::json;
 use vecino_engine::{
     Code,
-    command::{ChunkDraft, ChunkPatch, Command, DocumentDraft, DocumentPatch, LibraryDraft, OnConflict},
+    command::{ChunkDraft, ChunkPatch, Command, DocumentDraft, DocumentPatch, IndexDraft, LibraryDraft, OnConflict},
     db::Database,
     filter::Filter,
     model::{EmbeddingModel, FieldType, Timestamp},

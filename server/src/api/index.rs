@@ -19,6 +19,7 @@ use super::{
     App,
     durability::WriteParams,
     extract::{Body, Params, Path},
+    index_settings::{index_params, share},
     libraries::IndexTypeName,
     page::ReadParams,
     problem::Answer,
@@ -39,8 +40,10 @@ struct IndexInput {
     #[schema(value_type = Option<IndexTypeName>)]
     index_type: Option<IndexType>,
     /// How it is built, all parameters; a parameter of another type of index has no effect.
+    #[serde(default, deserialize_with = "index_params")]
     index_params: Option<IndexParams>,
     /// The share of the true nearest chunks that answers shall hold on average, above 0 and at most 1; 1 is exact.
+    #[serde(default, deserialize_with = "share")]
     #[schema(exclusive_minimum = 0, maximum = 1)]
     target_recall: Option<f32>,
     /// Whether to build it anew even if nothing about it changes.

@@ -31,7 +31,11 @@ use crate::service::{
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_jobs)).routes(routes!(get_job, cancel_job)).routes(routes!(watch_job))
+    OpenApiRouter::new()
+        .routes(routes!(list_jobs))
+        .routes(routes!(get_job))
+        .routes(routes!(cancel_job))
+        .routes(routes!(watch_job))
 }
 
 /// The jobs.
@@ -39,6 +43,17 @@ pub(super) fn router() -> OpenApiRouter<App> {
 struct JobList {
     /// The newest first; a thousand are remembered, until the server ends.
     jobs: Vec<JobView>,
+}
+
+/// An event: that a job has changed.
+#[derive(Debug, Serialize, ToSchema)]
+struct JobEvent {
+    /// `job`.
+    #[schema(example = "job")]
+    event: String,
+    /// The job as it is now, in JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
 }
 
 /// Lists the jobs.
@@ -58,7 +73,7 @@ async fn get_job(State(app): State<App>, Path(job): Path<String>, _: Params<NoPa
 }
 
 /// Tells a job to stop. What it has written stays written; one that has ended stays as it is.
-#[utoipa::path(delete, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path, description = "Its id.")),
+#[utoipa::path(post, path = "/v1/jobs/{job}/cancel", tag = "jobs", params(("job" = String, Path, description = "Its id.")),
     responses((status = 202, description = "It stops at its next step.", body = JobView), Refused, NotFound, Failures))]
 async fn cancel_job(State(app): State<App>, Path(job): Path<String>, _: Params<NoParams>) -> Answer<(StatusCode, Json<JobView>)> {
     let view = app.service.cancel_job(&job).ok_or_else(|| not_found(&job))?;
@@ -67,7 +82,7 @@ async fn cancel_job(State(app): State<App>, Path(job): Path<String>, _: Params<N
 
 /// Watches a job: server-sent events, each with the job as JSON, until it has ended.
 #[utoipa::path(get, path = "/v1/jobs/{job}/events", tag = "jobs", params(("job" = String, Path, description = "Its id.")),
-    responses((status = 200, description = "The events.", content_type = "text/event-stream", body = String),
+    responses((status = 200, description = "The events.", content_type = "text/event-stream", body = JobEvent),
         Refused, NotFound, Failures))]
 async fn watch_job(State(app): State<App>, Path(job): Path<String>, _: Params<NoParams>) -> Answer<Response> {
     let mut watched = app.service.watch_job(&job).ok_or_else(|| not_found(&job))?;

@@ -12,6 +12,7 @@ use super::{
     App, blocking,
     extract::{Body, NoParams, Params, Path},
     guard,
+    input::Whole,
     problem::{Answer, Problem},
     responses::{Failures, NotFound, Refused, Unreadable},
 };
@@ -92,8 +93,8 @@ struct TokenInput {
     #[schema(min_items = 1, max_items = 100)]
     libraries: Option<Vec<String>>,
     /// After so many seconds it is not valid any more: 1 to 86,400, 600 unless told.
-    #[schema(minimum = 1, maximum = 86_400)]
-    ttl_seconds: Option<u64>,
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 86_400)]
+    ttl_seconds: Option<Whole>,
 }
 
 fn reading() -> Role {
@@ -179,7 +180,7 @@ async fn create_token(
 ) -> Answer<(StatusCode, Json<Token>)> {
     let caller = guard::caller(&app);
     let grant = granted(&app, &caller, input.role, input.libraries)?;
-    let ttl = input.ttl_seconds.unwrap_or(TTL);
+    let ttl = input.ttl_seconds.map_or(TTL, |Whole(seconds)| seconds);
     if ttl == 0 || ttl > MAX_TTL {
         let detail = format!("ttl_seconds is 1 to {MAX_TTL}, received {ttl}");
         return Err(Error::new(Code::InvalidValue, detail).field("ttl_seconds").numbers(MAX_TTL, ttl).into());

@@ -26,6 +26,7 @@ use super::{
     durability::{CreateParams, WriteParams},
     extract::{Body, Params, Path},
     guard,
+    index_settings::{index_params, share},
     input::{Whole, named, object, optional_object, or_null, some},
     page::{PageParams, ReadParams, SnapshotParams, cursor},
     problem::{Answer, Problem},
@@ -78,8 +79,10 @@ struct LibraryMetadataInput {
     #[schema(value_type = Option<IndexTypeName>)]
     index_type: Option<IndexType>,
     /// How the index is built; a parameter of another type of index has no effect.
+    #[serde(default, deserialize_with = "index_params")]
     index_params: Option<IndexParams>,
     /// The share of the true nearest chunks that answers shall hold on average, above 0 and at most 1; 0.95 unless told.
+    #[serde(default, deserialize_with = "share")]
     #[schema(exclusive_minimum = 0, maximum = 1)]
     target_recall: Option<f32>,
     /// Length of every vector; else it is fixed by the first one.
@@ -165,8 +168,10 @@ struct LibraryMetadataChange {
     #[schema(value_type = Option<IndexTypeName>)]
     index_type: Option<IndexType>,
     /// How it is built, all parameters.
+    #[serde(default, deserialize_with = "index_params")]
     index_params: Option<IndexParams>,
     /// Another target.
+    #[serde(default, deserialize_with = "share")]
     #[schema(exclusive_minimum = 0, maximum = 1)]
     target_recall: Option<f32>,
 }

@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod index;
+mod index_settings;
 mod input;
 mod jobs;
 mod keys;

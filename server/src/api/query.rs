@@ -23,6 +23,7 @@ use super::{
     App,
     extract::{Body, Params, Path},
     guard,
+    index_settings::share,
     input::{Embedding, Whole, object, objects},
     page::ReadParams,
     problem::{Answer, Problem},
@@ -78,6 +79,7 @@ struct QueryInput {
     include: Option<Vec<Part>>,
     /// The share of the true nearest chunks that the answer shall hold on average, above 0 and at most 1; 1 is exact. The
     /// library's own target unless told.
+    #[serde(default, deserialize_with = "share")]
     #[schema(exclusive_minimum = 0, maximum = 1)]
     target_recall: Option<f32>,
     /// How hard to look, 1 to 1,000,000, instead of what `target_recall` comes to: `ef` of HNSW, `nprobe` of IVF, candidates

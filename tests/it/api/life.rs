@@ -300,7 +300,7 @@ fn whole_numbers_may_be_written_with_a_point() {
     server.send_raw("POST", &format!("{WORDS}/documents/animals/chunks"), "application/json", chunk).ok();
     let chunk = server.get(&format!("{WORDS}/chunks/c")).ok();
     assert_eq!((&chunk["metadata"]["page_number"], &chunk["metadata"]["chunk_index"]), (&json!(3), &json!(2)));
-    let library = br#"{"name": "three", "metadata": {"embedding_dimension": 3.0}}"#;
+    let library = br#"{"name": "three", "metadata": {"embedding_dimension": 3.0, "index_params": {"m": 8.0}}}"#;
     let library = server.send_raw("POST", "/v1/libraries", "application/json", library).ok();
-    assert_eq!(library["metadata"]["embedding_dimension"], 3);
+    assert_eq!((&library["metadata"]["embedding_dimension"], &library["metadata"]["index_params"]["m"]), (&json!(3), &json!(8)));
 }

@@ -50,7 +50,7 @@ fn a_library_goes_out_and_comes_in_again() {
     let events = String::from_utf8(events.bytes).unwrap();
     let data = events.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(data).unwrap(), *job);
-    assert_eq!(server.delete(&format!("/v1/jobs/{id}")).ok()["state"], "done");
+    assert_eq!(server.post(&format!("/v1/jobs/{id}/cancel"), &Value::Null).ok()["state"], "done");
     server.get("/v1/jobs/none").problem(404, "job_not_found");
 }
 
