@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 use vecino_engine::model::{
     FixedField,
     limits::{
-        MAX_ALIASES_PER_REQUEST, MAX_CHUNK_CHARS, MAX_CHUNKS_PER_BATCH, MAX_COMPONENT, MAX_DESCRIPTION_CHARS, MAX_DIMENSION,
-        MAX_DOCUMENT_CHARS, MAX_DOCUMENTS_PER_BATCH, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_ID_BYTES, MAX_METADATA_CHARS,
-        MAX_NAME_BYTES, MAX_QUERY_CHARS, MAX_TAGS,
+        MAX_ALIASES_PER_REQUEST, MAX_CHUNK_CHARS, MAX_COMPONENT, MAX_DESCRIPTION_CHARS, MAX_DIMENSION, MAX_DOCUMENT_CHARS,
+        MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_ID_BYTES, MAX_METADATA_CHARS, MAX_NAME_BYTES, MAX_QUERY_CHARS, MAX_TAGS,
     },
 };
 
@@ -184,8 +183,6 @@ fn contents() -> Value {
         "DocumentInput": document, "DocumentMetadataInput": metadata, "DocumentMetadataChange": metadata,
         "DocumentChange": {"properties": {"attributes": attributes(&[])}},
         "ChunkInput": chunk, "PlacedChunkInput": chunk, "ChunkChange": change,
-        "BatchInput": {"properties": {"documents": {"maxItems": MAX_DOCUMENTS_PER_BATCH}}},
-        "ChunksInput": {"properties": {"chunks": {"maxItems": MAX_CHUNKS_PER_BATCH}}},
     })
 }
 

@@ -114,6 +114,11 @@ impl Guard {
         }
     }
 
+    /// Whether a route of the description has a method.
+    pub(super) fn knows(&self, route: &str, method: &Method) -> bool {
+        self.rules.get(route).is_some_and(|rules| rules.iter().any(|(known, _)| known == method))
+    }
+
     fn caller(&self, headers: &HeaderMap) -> Answer<Caller> {
         if !self.keys.required() {
             return Ok(self.keys.anonymous());

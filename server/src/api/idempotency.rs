@@ -34,9 +34,6 @@ use super::{
 static KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The methods that take a key; no route knows others but those that only read.
-const WRITES: [Method; 4] = [Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
-
 /// Characters of a key.
 const MAX_KEY_CHARS: usize = 128;
 
@@ -147,8 +144,10 @@ impl Remembered {
 
 /// The layer.
 pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match request.headers().get(&KEY) {
-        Some(key) if WRITES.contains(request.method()) => {
+        // What no route does is refused for that, whatever key comes with it.
+        Some(key) if request.method() != Method::GET && app.guard.knows(route, request.method()) => {
             let key = key.clone();
             answer(app, &key, request, next).await.unwrap_or_else(IntoResponse::into_response)
         }

@@ -77,12 +77,13 @@ async fn get_index(
 
 /// Chooses a library's index.
 ///
-/// It is built in the background; the old one serves until the new one is ready, and every chunk is found all the while. The job only
-/// watches: to cancel it does not take the choice back, another choice does.
+/// It is built in the background; the old one serves until the new one is ready, and every chunk is found all the while. The job
+/// only watches: to cancel it does not take the choice back, another choice does.
 #[utoipa::path(put, path = "/v1/libraries/{library}/index", tag = "index", request_body = IndexInput,
     params(("library" = String, Path, description = "Id or name."), WriteParams),
     responses((status = 200, description = "It is written, and there is nothing to be built.", body = IndexChosen),
-        (status = 202, description = "It is written, and is being built.", body = IndexChosen), Refused, Unreadable, NotFound, Stale, Failures))]
+        (status = 202, description = "It is written, and is being built.", body = IndexChosen),
+        Refused, Unreadable, NotFound, Stale, Failures))]
 async fn choose_index(
     State(app): State<App>,
     Path(library): Path<String>,

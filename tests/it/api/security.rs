@@ -269,7 +269,7 @@ fn a_server_without_keys_is_for_this_machine() {
 #[test]
 fn a_key_asks_no_more_than_it_may() {
     let folder = tempdir().unwrap();
-    let server = with_keys(folder.path(), &["--rate-limit", "50", "--max-body-bytes", "1MiB"]);
+    let server = with_keys(folder.path(), &["--rate-limit", "10", "--max-body-bytes", "1MiB"]);
     let key = server.key("read", None);
     let key = text(&key, "key");
     let mut refused = 0;

@@ -128,7 +128,7 @@ fn a_write_that_is_sent_twice_is_done_once() {
     // Another request, and a refusal, which is an answer too.
     let other = json!({"metadata": {"title": "U"}, "text": "a dog"});
     with_key(&server, "POST", &path, "one", &other).problem(409, "key_reused");
-    with_key(&server, "DELETE", &path, "one", &body).problem(409, "key_reused");
+    with_key(&server, "DELETE", &path, "one", &body).problem(405, "method_not_allowed");
     with_key(&server, "PATCH", &format!("{path}/none"), "three", &json!({})).problem(404, "document_not_found");
     let again = with_key(&server, "PATCH", &format!("{path}/none"), "three", &json!({}));
     assert_eq!((again.status, &*again.headers["content-type"]), (404, "application/problem+json"));
