@@ -206,7 +206,7 @@ impl Service {
     /// [`Code::Storage`] after a failure inside.
     pub fn count_libraries(&self, shown: impl Fn(&str) -> bool) -> Result<Counted> {
         self.store.read(|state| {
-            let count = state.libraries().filter(|holding| shown(holding.id().as_str())).count();
+            let count = state.holdings().filter(|holding| shown(holding.id().as_str())).count();
             Ok(Counted { count, seq: state.seq() })
         })
     }

@@ -81,8 +81,9 @@ impl Service {
     /// # Errors
     /// As [`vecino_engine::journal::Journal::open`].
     pub fn open(storage: FileStorage, embedder: Box<dyn Embedder>, options: StoreOptions) -> Result<(Self, Recovery)> {
+        let reserve = options.reserve;
         let (store, recovery) = Store::open(storage, options)?;
-        let snapshots = Snapshots::open(&store, options.reserve)?;
+        let snapshots = Snapshots::open(&store, reserve)?;
         Ok((
             Self {
                 store,
