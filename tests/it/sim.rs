@@ -13,8 +13,15 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_there() {
     assert_eq!(tally.seeds, SEEDS);
     assert!(tally.crashes >= SEEDS * CRASHES);
     // That it came to all that it is about.
-    let counts =
-        [tally.in_recovery, tally.torn_tails, tally.failed_calls, tally.checkpoints, tally.unacknowledged, tally.rot_found];
+    let counts = [
+        tally.in_recovery,
+        tally.torn_tails,
+        tally.failed_calls,
+        tally.checkpoints,
+        tally.index_jobs,
+        tally.unacknowledged,
+        tally.rot_found,
+    ];
     assert!(counts.iter().all(|count| *count > SEEDS / 10), "{tally}");
 }
 
@@ -32,5 +39,7 @@ fn planted_bugs_are_found() {
         let failure = found.unwrap_or_else(|| panic!("{plant:?} was not found in 200 seeds"));
         println!("{plant:?}: {}", failure.what);
         assert!(!failure.what.contains("went well"), "{plant:?}: {failure}");
+        let replay = format!("cargo xtask sim --seed {} --crashes {}", failure.seed, failure.crashes);
+        assert!(failure.to_string().ends_with(&replay), "{failure}");
     }
 }

@@ -2,16 +2,25 @@
 
 use serde_json::json;
 use vecino_engine::{
-    command::{ChunkDraft, ChunkPatch, Command, DocumentDraft, DocumentPatch, IndexDraft, LibraryDraft, OnConflict},
+    command::{
+        ChunkDraft, ChunkPatch, Command, DocumentDraft, DocumentPatch, IndexDraft, Kind, LibraryDraft, OnConflict, PlacedChunk,
+        SchemaChange,
+    },
     distance::Metric,
+    filter::Filter,
     model::{FieldType, IndexType, RawAttributes, Timestamp},
 };
 
-use crate::{chunk, document, oracle::Oracle, rng::Rng};
+use crate::{
+    chunk, document,
+    oracle::{Oracle, OracleLibrary},
+    rng::Rng,
+};
 
 const DIMENSION: usize = 3;
 const LIBRARIES: usize = 3;
 const DOCUMENTS: usize = 6;
+const FIELDS: [&str; 4] = ["number", "colour", "size", "shade"];
 
 /// Makes commands that fit what a model holds, more often than not.
 #[derive(Debug)]
@@ -28,51 +37,72 @@ impl Commands {
     /// The next command.
     pub(super) fn next(&mut self, oracle: &Oracle) -> Command {
         self.made += 1;
-        let library = format!("library-{}", self.rng.below(LIBRARIES));
-        if !oracle.libraries.contains_key(&library) && !self.rng.once_in(8) {
-            return self.create(library);
-        }
-        match self.rng.below(40) {
-            0 if self.rng.once_in(2) || oracle.libraries.get(&library).is_none_or(|known| known.dimension.is_none()) => {
-                self.create(library)
-            }
-            0 => {
-                let index = IndexDraft { index_type: Some(*self.rng.pick(&IndexType::ALL)), ..IndexDraft::default() };
-                Command::ChooseIndex { library, index, rebuild: self.rng.once_in(3) }
-            }
-            39 => Command::CutIndex { library },
-            1 => Command::DeleteLibrary { library },
-            2 | 3 => Command::UpdateLibrary {
+        let id = format!("library-{}", self.rng.below(LIBRARIES));
+        let Some(known) = oracle.libraries.get(&id).filter(|_| !self.rng.once_in(100)) else {
+            return match self.rng.below(8) {
+                0 => self.within(id, &OracleLibrary::default()),
+                1 => Command::DeleteLibrary { library: id },
+                2 | 3 => self.copy(id),
+                _ => self.create(id),
+            };
+        };
+        let library = match self.rng.below(20) {
+            0 => known.name.clone(),
+            1 => self.alias(),
+            _ => id,
+        };
+        match self.rng.below(50) {
+            0 if known.dimension.is_none() || self.rng.once_in(4) => self.create(library),
+            0 => Command::DeleteLibrary { library },
+            1 | 2 => Command::UpdateLibrary {
                 library,
-                name: self.rng.once_in(2).then(|| format!("Name {}", self.rng.below(2 * LIBRARIES))),
+                name: self.rng.once_in(2).then(|| self.name()),
                 description: self.rng.once_in(2).then(|| self.some_of(&["", "words", "other words"])),
                 index: IndexDraft {
                     index_type: self.rng.once_in(4).then(|| *self.rng.pick(&IndexType::ALL)),
                     ..IndexDraft::default()
                 },
             },
-            4..=17 => self.put(library),
-            18..=21 => Command::UpdateDocument { library, document: self.document(), patch: self.document_patch() },
-            22..=24 => {
+            3 => self.copy(library),
+            4 | 5 => Command::SetAliases { aliases: (0..1 + self.rng.below(2)).map(|_| self.lead()).collect() },
+            6..=8 => {
+                let seq = known.seq + u64::from(self.rng.once_in(3));
+                let command = Box::new(self.within(library.clone(), known));
+                Command::IfUnchanged { library, seq, command }
+            }
+            _ => self.within(library, known),
+        }
+    }
+
+    /// A command about what is in a library.
+    fn within(&mut self, library: String, known: &OracleLibrary) -> Command {
+        match self.rng.below(42) {
+            0 => {
+                let index = IndexDraft { index_type: Some(*self.rng.pick(&IndexType::ALL)), ..IndexDraft::default() };
+                Command::ChooseIndex { library, index, rebuild: self.rng.once_in(3) }
+            }
+            1 => Command::CutIndex { library },
+            2 | 3 => Command::ChangeSchema { library, change: self.schema_change() },
+            4..=16 => self.put(library),
+            17..=20 => Command::UpdateDocument { library, document: self.document(), patch: self.document_patch() },
+            21..=23 => {
                 let documents = (0..self.rng.below(3)).map(|_| self.document()).collect();
                 Command::DeleteDocuments { library, documents }
             }
-            25..=29 => {
+            24..=28 => {
                 let chunks = self.chunks(4);
                 Command::AddChunks { library, document: self.document(), chunks, embedded_by: None, now: self.now() }
             }
-            30..=34 => {
-                let chunk = self.known_chunk(oracle, &library);
-                let (text, embedding) = match self.rng.below(6) {
-                    0 => (Some("a text without a vector".to_owned()), None),
-                    1 | 2 => (Some(format!("text {}", self.made)), Some(self.vector())),
-                    _ => (None, Some(self.vector())),
-                };
-                let patch = ChunkPatch { text, embedding, attributes: self.attributes(), ..ChunkPatch::default() };
-                Command::UpdateChunk { library, chunk, patch, embedded_by: None }
+            29..=33 => {
+                Command::UpdateChunk { library, chunk: self.known_chunk(known).1, patch: self.chunk_patch(), embedded_by: None }
+            }
+            34..=36 => self.place(library, known),
+            37 => {
+                let kind = *self.rng.pick(&[Kind::Documents, Kind::Chunks]);
+                Command::DeleteMatching { library, kind, filter: self.filter() }
             }
             _ => {
-                let chunks = (0..1 + self.rng.below(2)).map(|_| self.known_chunk(oracle, &library)).collect();
+                let chunks = (0..1 + self.rng.below(2)).map(|_| self.known_chunk(known).1).collect();
                 Command::DeleteChunks { library, chunks }
             }
         }
@@ -82,11 +112,12 @@ impl Commands {
         let fields = [("number".to_owned(), FieldType::Integer), ("colour".to_owned(), FieldType::Keyword)];
         let strict = self.rng.once_in(4);
         Command::CreateLibrary(LibraryDraft {
-            name: format!("Name {}", self.rng.below(2 * LIBRARIES)),
+            name: self.name(),
             id,
             description: self.rng.once_in(2).then(|| "words".to_owned()),
             metric: *self.rng.pick(&Metric::ALL),
             dimension: self.rng.once_in(2).then_some(DIMENSION),
+            index: IndexDraft { index_type: Some(*self.rng.pick(&IndexType::ALL)), ..IndexDraft::default() },
             fields: if strict { fields.to_vec() } else { Vec::new() },
             strict_schema: strict,
             now: self.now(),
@@ -94,10 +125,19 @@ impl Commands {
         })
     }
 
+    /// A copy of any library.
+    fn copy(&mut self, id: String) -> Command {
+        let library = format!("library-{}", self.rng.below(LIBRARIES));
+        Command::CopyLibrary { library, id, name: self.name(), now: self.now() }
+    }
+
     fn put(&mut self, library: String) -> Command {
         let documents = (0..1 + self.rng.below(3)).map(|_| self.new_document()).collect();
-        let on_conflict = *self.rng.pick(&[OnConflict::Replace, OnConflict::Replace, OnConflict::Skip, OnConflict::Refuse]);
-        Command::PutDocuments { library, documents, on_conflict, embedded_by: None, now: self.now() }
+        Command::PutDocuments { library, documents, on_conflict: self.on_conflict(), embedded_by: None, now: self.now() }
+    }
+
+    fn on_conflict(&mut self) -> OnConflict {
+        *self.rng.pick(&[OnConflict::Replace, OnConflict::Replace, OnConflict::Skip, OnConflict::Refuse])
     }
 
     fn new_document(&mut self) -> DocumentDraft {
@@ -116,6 +156,45 @@ impl Commands {
                 ChunkDraft { attributes: self.attributes(), ..chunk(&id, &text, &vector) }
             })
             .collect()
+    }
+
+    /// Chunks for documents, known ones among them, mostly in the document where they are.
+    fn place(&mut self, library: String, known: &OracleLibrary) -> Command {
+        let mut chunks = Vec::new();
+        for chunk in self.chunks(4) {
+            let (document, id) = if self.rng.once_in(2) { (self.document(), chunk.id.clone()) } else { self.known_chunk(known) };
+            let document = if self.rng.once_in(12) { self.document() } else { document };
+            chunks.push(PlacedChunk { document, chunk: ChunkDraft { id, ..chunk } });
+        }
+        Command::PutChunks { library, chunks, on_conflict: self.on_conflict(), embedded_by: None, now: self.now() }
+    }
+
+    fn schema_change(&mut self) -> SchemaChange {
+        let name = self.some_of(&FIELDS);
+        match self.rng.below(3) {
+            0 => SchemaChange::Add { name, kind: *self.rng.pick(&[FieldType::Integer, FieldType::Keyword]) },
+            1 => SchemaChange::Rename { name, to: self.some_of(&FIELDS) },
+            _ => SchemaChange::Drop { name },
+        }
+    }
+
+    fn filter(&mut self) -> Filter {
+        let json = match self.rng.below(6) {
+            0 => json!({}),
+            1 => json!({"tags": {"$contains": self.some_of(&["a", "c"])}}),
+            2 | 3 => json!({"number": {"$lt": self.rng.below(4)}}),
+            _ => json!({"colour": self.some_of(&["red", "green"])}),
+        };
+        Filter::from_json(&json).unwrap()
+    }
+
+    fn chunk_patch(&mut self) -> ChunkPatch {
+        let (text, embedding) = match self.rng.below(6) {
+            0 => (Some("a text without a vector".to_owned()), None),
+            1 | 2 => (Some(format!("text {}", self.made)), Some(self.vector())),
+            _ => (None, Some(self.vector())),
+        };
+        ChunkPatch { text, embedding, attributes: self.attributes(), ..ChunkPatch::default() }
     }
 
     fn document_patch(&mut self) -> DocumentPatch {
@@ -151,10 +230,35 @@ impl Commands {
         format!("document-{}", self.rng.below(DOCUMENTS))
     }
 
-    fn known_chunk(&mut self, oracle: &Oracle, library: &str) -> String {
-        let known: Vec<&str> =
-            oracle.libraries.get(library).map(|library| library.chunks().map(|chunk| &*chunk.id).collect()).unwrap_or_default();
-        if known.is_empty() || self.rng.once_in(12) { "unknown".to_owned() } else { (*self.rng.pick(&known)).to_owned() }
+    /// A chunk and its document.
+    fn known_chunk(&mut self, known: &OracleLibrary) -> (String, String) {
+        let pairs =
+            known.documents.values().flat_map(|document| document.chunks.iter().map(move |chunk| (&document.id, &chunk.id)));
+        let pairs: Vec<(&String, &String)> = pairs.collect();
+        if pairs.is_empty() || self.rng.once_in(12) {
+            return (self.document(), "unknown".to_owned());
+        }
+        let (document, chunk) = *self.rng.pick(&pairs);
+        (document.clone(), chunk.clone())
+    }
+
+    fn name(&mut self) -> String {
+        if self.rng.once_in(12) { self.alias() } else { format!("Name {}", self.rng.below(2 * LIBRARIES)) }
+    }
+
+    fn alias(&mut self) -> String {
+        format!("alias-{}", self.rng.below(LIBRARIES))
+    }
+
+    /// An alias, and to what it leads.
+    fn lead(&mut self) -> (String, Option<String>) {
+        let alias = if self.rng.once_in(12) { self.name() } else { self.alias() };
+        let library = match self.rng.below(6) {
+            0 => None,
+            1 => Some(self.name()),
+            _ => Some(format!("library-{}", self.rng.below(LIBRARIES))),
+        };
+        (alias, library)
     }
 
     fn some_of(&mut self, words: &[&str]) -> String {
@@ -163,5 +267,30 @@ impl Commands {
 
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(1_700_000_000_000_000 + self.made as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::oracle::Outcome;
+
+    #[test]
+    fn every_command_happens_and_is_refused() {
+        let (mut commands, mut oracle) = (Commands::new(Rng::new(1)), Oracle::default());
+        let mut counts: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+        for seq in 1..20_000 {
+            let command = commands.next(&oracle);
+            let outcome = oracle.apply(&command, seq);
+            let shown = format!("{command:?}");
+            let name = shown.split([' ', '(']).next().unwrap_or_default().to_owned();
+            let [done, refused] = counts.entry(name).or_default();
+            *done += usize::from(matches!(outcome, Outcome::Done | Outcome::Unseen));
+            *refused += usize::from(outcome == Outcome::Refused);
+        }
+        assert_eq!(counts.len(), 17, "{counts:?}");
+        assert!(counts.values().all(|[done, refused]| *done > 20 && *refused > 0), "{counts:?}");
     }
 }

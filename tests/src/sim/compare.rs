@@ -1,7 +1,9 @@
 //! Whether a state is the one that it should be.
 
-use serde_json::json;
-use vecino_engine::{filter::Filter, library::Library, pool::Sequential, query::Query, snapshot, state::State};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use vecino_engine::{filter::Filter, library::Library, model::FieldType, pool::Sequential, query::Query, snapshot, state::State};
 
 use crate::oracle::{Oracle, OracleLibrary};
 
@@ -21,11 +23,13 @@ pub(super) fn bytes(state: &State) -> Result<Vec<u8>, String> {
 /// Whether a state holds what the model holds, and answers as it does.
 pub(super) fn same(state: &State, oracle: &Oracle) -> Result<(), String> {
     ensure(state.holdings().count() == oracle.libraries.len(), || "another number of libraries".to_owned())?;
+    let aliases = state.aliases().map(|(alias, id)| (alias, id.as_str()));
+    ensure(aliases.eq(oracle.aliases.iter().map(|(alias, id)| (&**alias, &**id))), || "other aliases".to_owned())?;
     for (id, expected) in &oracle.libraries {
         let library = state.library(id).map_err(|error| error.to_string())?;
         holds(library, expected).map_err(|what| format!("{id}: {what}"))?;
-        for limit in [None, Some(4)] {
-            answers(library, expected, limit).map_err(|what| format!("{id}, filter {limit:?}: {what}"))?;
+        for filter in [None, Some(json!({"number": {"$lt": 4}})), Some(json!({"colour": "red"}))] {
+            answers(library, expected, filter.as_ref()).map_err(|what| format!("{id}, filter {filter:?}: {what}"))?;
         }
     }
     Ok(())
@@ -40,7 +44,10 @@ fn holds(library: &Library, expected: &OracleLibrary) -> Result<(), String> {
     ensure(*info.name == *expected.name, || format!("the name is {}", info.name))?;
     ensure(info.description.as_deref() == expected.description.as_deref(), || "another description".to_owned())?;
     ensure(info.contract.dimension.map(|d| d as usize) == expected.dimension, || "another dimension".to_owned())?;
-    ensure(library.fields().list().len() == expected.fields.len(), || "other fields".to_owned())?;
+    let fields: BTreeMap<&str, FieldType> = library.fields().named().map(|(_, field)| (&*field.name, field.kind)).collect();
+    ensure(fields.into_iter().eq(expected.fields.iter().map(|(name, kind)| (&**name, *kind))), || "other fields".to_owned())?;
+    ensure(info.index.index_type == expected.index_type, || "another index".to_owned())?;
+    ensure(library.seq() == expected.seq, || format!("its last write is {}", library.seq()))?;
     ensure(library.document_count() == expected.documents.len(), || "another number of documents".to_owned())?;
     ensure(library.chunk_count() == expected.chunks().count(), || "another number of chunks".to_owned())?;
     for document in expected.documents.values() {
@@ -49,31 +56,32 @@ fn holds(library: &Library, expected: &OracleLibrary) -> Result<(), String> {
         let metadata = &entry.document.metadata;
         ensure(*metadata.title == *document.title, || format!("{id} has the title {}", metadata.title))?;
         ensure(metadata.tags.iter().map(|tag| &**tag).eq(&document.tags), || format!("{id} has other tags"))?;
-        ensure(entry.document.attributes.len() == document.attributes.len(), || format!("{id} has other attributes"))?;
+        let attributes = library.fields().to_json(&entry.document.attributes);
+        ensure(attributes.iter().eq(&document.attributes), || format!("{id} has other attributes"))?;
         let chunks = entry.chunks.iter().filter_map(|slot| library.chunk_at(*slot)).map(|chunk| chunk.id.as_str());
         ensure(chunks.eq(document.chunks.iter().map(|chunk| &*chunk.id)), || format!("{id} has other chunks"))?;
     }
     for chunk in expected.chunks() {
         let found = library.chunk(&chunk.id).ok_or_else(|| format!("no chunk {}", chunk.id))?;
         ensure(*found.text == *chunk.text, || format!("{} has another text", chunk.id))?;
-        ensure(found.attributes.len() == chunk.attributes.len(), || format!("{} has other attributes", chunk.id))?;
+        let attributes = library.fields().to_json(&found.attributes);
+        ensure(attributes.iter().eq(&chunk.attributes), || format!("{} has other attributes", chunk.id))?;
+        ensure(found.embedding == expected.stored(&chunk.embedding), || format!("{} has another vector", chunk.id))?;
     }
     Ok(())
 }
 
-fn answers(library: &Library, expected: &OracleLibrary, limit: Option<i64>) -> Result<(), String> {
-    if limit.is_some() && library.fields().find("number").is_none() {
-        return Ok(());
-    }
-    let filter = limit.map(|limit| Filter::from_json(&json!({"number": {"$lt": limit}}))).transpose();
-    let filter = filter.map_err(|error| error.to_string())?;
+fn answers(library: &Library, expected: &OracleLibrary, filter: Option<&Value>) -> Result<(), String> {
+    let filter = filter.map(Filter::from_json).transpose().map_err(|error| error.to_string())?;
+    let matching = expected.matching(filter.as_ref().unwrap_or(&Filter::default()));
     let embedding = [1.0, 0.5, -1.0].into_iter().cycle().take(expected.dimension.unwrap_or(3)).collect();
     let query = Query { embedding, k: K, filter, explain: true, ..Query::default() };
-    let answer = library.query(&query, &Sequential).map_err(|error| error.to_string())?;
-    let all = expected.nearest(&query.embedding, |document, chunk| {
-        let number = chunk.attributes.get("number").or_else(|| document.attributes.get("number"));
-        limit.is_none_or(|limit| number.and_then(|number| number.as_i64()).is_some_and(|number| number < limit))
-    });
+    let (answer, matching) = match (library.query(&query, &Sequential), matching) {
+        (Ok(answer), Some(matching)) => (answer, matching),
+        (Err(_), None) => return Ok(()),
+        (answer, matching) => return Err(format!("{answer:?}, for the model {} chunks", matching.map_or(0, |all| all.len()))),
+    };
+    let all = expected.nearest(&query.embedding, &matching);
     ensure(answer.returned == all.len().min(K), || format!("{} hits, {} match", answer.returned, all.len()))?;
     ensure(answer.exhausted == (all.len() <= K), || "it is wrong about whether there are more".to_owned())?;
     let metric = expected.metric;

@@ -13,6 +13,8 @@ pub enum Plant {
     AnswerBeforeSync,
     /// The log is read as if its checksums were right.
     ChecksumIgnored,
+    /// Snapshots are read as if their checksums were right.
+    SnapshotChecksumIgnored,
     /// A torn tail is cut with a part of the frame before it.
     TailCutTooFar,
     /// Readers see a write before it is in the log.
@@ -21,12 +23,13 @@ pub enum Plant {
 
 impl Plant {
     /// Every bug.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FileNotSynced,
         Self::FolderNotSynced,
         Self::RenameBeforeSync,
         Self::AnswerBeforeSync,
         Self::ChecksumIgnored,
+        Self::SnapshotChecksumIgnored,
         Self::TailCutTooFar,
         Self::ApplyBeforeAppend,
     ];

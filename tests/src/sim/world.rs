@@ -4,6 +4,7 @@ use vecino_engine::{
     Code, Error,
     journal::{self, Recovery},
     plan::Plan,
+    pool::Sequential,
     state::State,
 };
 use vecino_server::storage::FileStorage;
@@ -95,6 +96,7 @@ impl World<'_> {
             match self.rng.below(12) {
                 0 | 1 => self.checkpoint()?,
                 2 => self.second_process()?,
+                3 => self.take_in()?,
                 _ => self.write()?,
             }
         }
@@ -117,11 +119,15 @@ impl World<'_> {
             let Some(last) = self.possible.last() else { break };
             let (mut oracle, mut state) = (last.oracle.clone(), last.state.clone());
             let command = self.commands.next(&oracle);
-            let (expected, planned) = (oracle.apply(&command), state.plan(command.clone()));
+            let seq = state.seq() + 1;
+            let (expected, planned) = (oracle.apply(&command, seq), state.plan(command.clone()));
             match (expected, planned) {
                 (Outcome::Refused, Err(_)) | (Outcome::Nothing | Outcome::Unseen, Ok(Plan { record: None, .. })) => {}
                 (Outcome::Done | Outcome::Unseen, Ok(Plan { record: Some(record), .. })) => {
-                    state.apply(state.seq() + 1, record.clone());
+                    if expected == Outcome::Unseen {
+                        record.library().into_iter().for_each(|library| oracle.wrote(library.as_str(), seq));
+                    }
+                    state.apply(seq, record.clone());
                     records.push(record);
                     self.possible.push(Moment { state, oracle });
                 }
@@ -213,6 +219,19 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Indexes take in what waits, and what readers see is what was acknowledged.
+    fn take_in(&mut self) -> Result<(), String> {
+        while let Some(job) = self.process()?.state.index_job() {
+            let done = job.run(&Sequential).ok_or("a job has stopped")?;
+            self.process()?.state.install(&done);
+            // The next state that is shown has it, too.
+            self.possible.iter_mut().for_each(|moment| moment.state.install(&done));
+            self.tally.index_jobs += 1;
+        }
+        let process = self.process.as_ref().ok_or("there is no process")?;
+        compare::same(&process.state, &self.possible[self.logged].oracle)
+    }
+
     /// Another process can neither take nor read the folder.
     fn second_process(&mut self) -> Result<(), String> {
         let other = self.disk.another_process();
@@ -263,9 +282,15 @@ impl World<'_> {
         while self.rng.once_in(3) {
             let calls = self.rng.below(20);
             self.disk.stop_after(calls);
+            if self.rng.once_in(3) {
+                self.disk.set_weather(Weather { errors: Some(2 + self.rng.below(20)), short_writes: Some(12) });
+            }
             let opened = Process::open(self.disk.clone());
             let stopped = self.disk.stopped();
             self.tell(|_| format!("open, to be stopped after {calls} calls: {:?}", opened.as_ref().map(|(_, found)| found)));
+            if let Some(error) = opened.as_ref().err().filter(|error| !matches!(error.code, Code::Storage | Code::StorageFull)) {
+                return Err(format!("a call that failed is taken for {error:?}"));
+            }
             drop(opened);
             self.crash();
             self.tally.in_recovery += u64::from(stopped);
