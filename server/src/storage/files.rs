@@ -147,6 +147,17 @@ impl<D: Disk> FileStorage<D> {
         out.flush()?;
         file.sync_all()
     }
+
+    /// Cuts a file and writes the rest of it once more: where a sync has failed, the cache shows bytes that the disk does not have
+    /// and that no later sync would write.
+    fn rewrite(&self, name: &str, len: u64) -> io::Result<()> {
+        let kept = self.disk.read(name)?;
+        let file = self.disk.open(name, How::Anew)?;
+        file.set_len(len)?;
+        let kept = kept.bytes().get(..usize::try_from(len).map_err(io::Error::other)?).ok_or(ErrorKind::UnexpectedEof)?;
+        Writer(&file).write_all(kept)?;
+        file.sync_all()
+    }
 }
 
 /// What is written goes to the end of a file.
@@ -206,22 +217,21 @@ impl<D: Disk> Storage for FileStorage<D> {
     fn sync(&self, name: &str) -> Result<()> {
         let file = self.appendable(name)?;
         // The new length of the file is a part of what `sync_data` makes last.
-        file.sync_data().map_err(|error| failed("cannot sync", &self.path(name), &error))
+        file.sync_data().map_err(|error| {
+            self.close(name);
+            failed("cannot sync", &self.path(name), &error)
+        })
     }
 
     fn truncate(&self, name: &str, len: u64) -> Result<()> {
         let path = self.writable(name)?;
-        self.close(name);
-        let cut = || {
-            let kept = self.disk.read(name)?;
-            let file = self.disk.open(name, How::Anew)?;
-            file.set_len(len)?;
-            // Where a sync has failed, the cache shows bytes that the disk does not have and that no later sync would write.
-            let kept = kept.bytes().get(..usize::try_from(len).map_err(io::Error::other)?).ok_or(ErrorKind::UnexpectedEof)?;
-            Writer(&file).write_all(kept)?;
-            file.sync_all()
+        let open = self.kept().as_ref().filter(|(kept, _)| kept == name).map(|(_, file)| Arc::clone(file));
+        let cut = match open {
+            // All syncs through this handle have worked. So nothing need be written again, for which there may be no room.
+            Some(file) => file.set_len(len).and_then(|()| file.sync_all()),
+            None => self.rewrite(name, len),
         };
-        cut().map_err(|error| failed("cannot cut", &path, &error))
+        cut.map_err(|error| failed("cannot cut", &path, &error))
     }
 
     fn remove(&self, name: &str) -> Result<()> {
