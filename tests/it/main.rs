@@ -10,6 +10,7 @@ mod damage;
 mod damage_server;
 mod embedding;
 mod filters;
+mod formats;
 mod indexing;
 mod precision;
 mod program;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub mod crash;
+pub mod fixture;
 pub mod forge;
 pub mod oracle;
 pub mod rng;
