@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
+use serde_json::json;
 use vecino_engine::{
     command::{ChunkDraft, Command, DocumentDraft, IndexDraft, LibraryDraft, OnConflict},
     model::{IndexType, Timestamp},
@@ -121,9 +122,10 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     prepare(&store)?;
     let mut disk = Rounds::default();
     let mut counted: Vec<(usize, Rounds)> = bench.writers().into_iter().map(|count| (count, Rounds::default())).collect();
-    let mut logged = Rounds::default();
+    let [mut logged, mut prepared] = [(); 2].map(|()| Rounds::default());
     for _ in 0..bench.args.rounds {
-        disk.add(bare(bench.folder.path(), bytes, bench.time())?, bench.args.seconds);
+        disk.add(bare(bench.folder.path(), bytes, bench.time(), true)?, bench.args.seconds);
+        prepared.add(bare(bench.folder.path(), bytes, bench.time(), false)?, bench.args.seconds);
         for (count, rounds) in &mut counted {
             let (took, seconds) = write(&store, *count, bench.args.dimension, bench.time(), Durability::Synced)?;
             rounds.add(took, seconds);
@@ -132,7 +134,8 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         logged.add(took, seconds);
     }
     compare(bench, "in process", bytes, &disk, &counted);
-    bench.say(serde_json::json!({"what": "in process, logged", "writers": 1, "figures": logged.summary()}));
+    bench.say(json!({"what": "write+fdatasync, in a file of that length", "bytes": bytes, "figures": prepared.summary()}));
+    bench.say(json!({"what": "in process, logged", "writers": 1, "figures": logged.summary()}));
     store.close()?;
     Ok(())
 }

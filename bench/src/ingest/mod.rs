@@ -11,7 +11,7 @@ mod recovery;
 use std::{
     env,
     fs::OpenOptions,
-    io::Write as _,
+    io::{Seek as _, Write as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -119,10 +119,16 @@ fn vector(number: usize, dimension: usize) -> Vec<f32> {
     (0..dimension).map(|_| next()).collect()
 }
 
-/// The bare disk: appends of `bytes` bytes, each followed by fdatasync, one after the other. Their latencies in seconds.
-fn bare(folder: &Path, bytes: usize, time: Duration) -> Result<Vec<f64>> {
+/// The bare disk: writes of `bytes` bytes one behind the other, each followed by fdatasync. Their latencies in seconds. The file
+/// grows, or has had its length from the beginning.
+fn bare(folder: &Path, bytes: usize, time: Duration, grows: bool) -> Result<Vec<f64>> {
     let path = folder.join("bare");
-    let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    if !grows {
+        file.write_all(&vec![0; PREPARED])?;
+        file.sync_all()?;
+        file.rewind()?;
+    }
     let block = vec![0xA5; bytes];
     let mut took = Vec::new();
     let begun = Instant::now();
@@ -135,6 +141,9 @@ fn bare(folder: &Path, bytes: usize, time: Duration) -> Result<Vec<f64>> {
     std::fs::remove_file(path)?;
     Ok(took)
 }
+
+/// Bytes of a file that has its length from the beginning.
+const PREPARED: usize = 64 << 20;
 
 /// What a series of latencies, in seconds, comes to.
 fn summary(mut took: Vec<f64>, seconds: f64) -> Value {

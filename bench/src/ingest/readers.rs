@@ -8,7 +8,12 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use serde_json::json;
-use vecino_engine::{command::DocumentDraft, pool::Sequential, query::Query};
+use vecino_engine::{
+    command::{Command, DocumentDraft, IndexDraft},
+    model::IndexType,
+    pool::Sequential,
+    query::Query,
+};
 use vecino_server::store::{Durability, Store};
 
 use super::{
@@ -62,6 +67,30 @@ fn beside<T: Send>(bench: &Bench, store: &Store, work: impl FnOnce() -> Result<T
     })
 }
 
+/// Has a graph built over the library, from the choice of the index until it serves: latencies of searches and of a writer.
+fn build(bench: &Bench, store: &Store) -> Result<(Rounds, Rounds)> {
+    let index = IndexDraft { index_type: Some(IndexType::Hnsw), ..IndexDraft::default() };
+    let begun = Instant::now();
+    let serves = || store.state().find(PLACE).is_some_and(|library| library.index_state().serving == IndexType::Hnsw);
+    let (took, written) = beside(bench, store, || {
+        store.write_blocking(
+            Command::ChooseIndex { library: PLACE.to_owned(), index, rebuild: false },
+            Durability::Synced,
+            |_, _| {},
+        )?;
+        let mut all = Vec::new();
+        while !serves() {
+            all.extend(write(store, 1, bench.args.dimension, Duration::from_millis(200), Durability::Synced)?.0);
+        }
+        Ok(all)
+    })?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let [mut searches, mut writes] = [(); 2].map(|()| Rounds::default());
+    searches.add(took, seconds);
+    writes.add(written, seconds);
+    Ok((searches, writes))
+}
+
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let (dimension, time) = (bench.args.dimension, bench.time());
     let store = open(&bench.path("data"))?;
@@ -90,11 +119,14 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         snapshot.add(took, begun.elapsed().as_secs_f64());
         writing.add(written, 0.5);
     }
+    let (building, written_meanwhile) = build(bench, &store)?;
     for (what, rounds) in [
         ("search, idle", &idle),
         ("search beside durable writes", &busy),
         ("search beside a snapshot and one writer", &snapshot),
         ("durable writes beside a snapshot and searches", &writing),
+        ("search beside the build of an index and one writer", &building),
+        ("durable writes beside the build of an index and searches", &written_meanwhile),
     ] {
         bench.say(json!({"what": what, "chunks": bench.args.chunks, "dimension": dimension, "figures": rounds.summary()}));
     }
@@ -108,8 +140,11 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         "what": "search: ratios",
         "p99_beside_writes_to_idle": round(p99(&busy) / p99(&idle)),
         "p50_beside_writes_to_idle": round(median(busy.took.iter().copied()) / median(idle.took.iter().copied())),
-        "longest_ms": {"idle": round(longest(&idle)), "beside_writes": round(longest(&busy)), "beside_snapshot": round(longest(&snapshot))},
-        "longest_write_beside_snapshot_ms": round(longest(&writing)),
+        "longest_ms": {
+            "idle": round(longest(&idle)), "beside_writes": round(longest(&busy)), "beside_snapshot": round(longest(&snapshot)),
+            "beside_build": round(longest(&building)),
+        },
+        "longest_write_ms": {"beside_snapshot": round(longest(&writing)), "beside_build": round(longest(&written_meanwhile))},
         "cores": thread::available_parallelism().map_or(0, std::num::NonZero::get),
     }));
     Ok(())
