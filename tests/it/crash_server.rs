@@ -75,6 +75,7 @@ fn kills_under_several_writers_lose_nothing() {
         probability: 0.3,
         writers: 6,
         seed: 1,
+        faults: false,
     };
     let tally = crash::run(&options, |_| {}).unwrap_or_else(|what| panic!("{what}"));
     println!("{tally}");

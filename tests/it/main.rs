@@ -9,6 +9,8 @@ mod crash_server;
 mod damage;
 mod damage_server;
 mod embedding;
+#[cfg(target_os = "linux")]
+mod failing_disk;
 mod filters;
 mod formats;
 mod indexing;

@@ -15,6 +15,8 @@ use crate::process;
 /// The crate with the targets.
 const FOLDER: &str = "tests/fuzz";
 const TARGETS: [&str; 5] = ["log", "snapshot", "filter", "import_line", "npy"];
+/// Those that read files of ours: they begin with the files of all releases, too.
+const FILES: [&str; 2] = ["log", "snapshot"];
 /// Targets that run at the same time.
 const AT_ONCE: usize = 2;
 const CARGO_FUZZ: &str = "0.13.2";
@@ -83,6 +85,9 @@ fn one(checkout: &Checkout, tools: Option<&std::path::Path>, target: &str, time:
     fs::create_dir_all(&found)?;
     let mut command = command(checkout, tools, "run");
     command.arg(target).arg(found).arg(checkout.path(FOLDER).join("corpus").join(target));
+    if FILES.contains(&target) {
+        command.args(releases(checkout)?);
+    }
     command.arg("--").arg(format!("-max_total_time={}", time.as_secs())).arg("-print_final_stats=1");
     let output = command.output().context("cargo fuzz does not start")?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -92,6 +97,12 @@ fn one(checkout: &Checkout, tools: Option<&std::path::Path>, target: &str, time:
     }
     let runs = said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:")).unwrap_or(" unknown");
     Ok(format!("fuzz {target}: {} runs in {} s, nothing found", runs.trim(), time.as_secs()))
+}
+
+/// The data folders of all releases.
+fn releases(checkout: &Checkout) -> Result<Vec<PathBuf>> {
+    let folders = fs::read_dir(checkout.path("tests/data/formats"))?;
+    folders.map(|entry| Ok(entry?.path().join("data"))).collect()
 }
 
 /// A command of cargo-fuzz. The compiler of the checkout takes the flags of a nightly one, so that no second one is needed.
@@ -129,10 +140,18 @@ fn cargo_fuzz(checkout: &Checkout) -> Result<Option<PathBuf>> {
 /// # Errors
 /// What Miri found; `Ok(Err(why))` where there is no Miri.
 pub(crate) fn miri(checkout: &Checkout) -> Result<Result<(), String>> {
-    let mut asked = checkout.program("cargo");
-    let found = asked.args(["+nightly", "miri", "--version"]).env_remove("RUSTUP_TOOLCHAIN").output();
-    if !found.is_ok_and(|output| output.status.success()) {
-        return Ok(Err("there is no Miri: rustup +nightly component add miri rust-src".into()));
+    let has_miri = || {
+        let mut asked = checkout.program("cargo");
+        let found = asked.args(["+nightly", "miri", "--version"]).env_remove("RUSTUP_TOOLCHAIN").output();
+        found.is_ok_and(|output| output.status.success())
+    };
+    if !has_miri() {
+        let mut install = checkout.program("rustup");
+        install.args(["component", "add", "--toolchain=nightly", "miri", "rust-src"]);
+        let _ = process::run(&mut install);
+    }
+    if !has_miri() {
+        return Ok(Err("there is no Miri: rustup toolchain install nightly --component miri,rust-src".into()));
     }
     if !cfg!(target_arch = "x86_64") {
         return Ok(Err("set up for the kernels of x86-64".into()));

@@ -10,6 +10,7 @@
 //! | the npm packages of `tests/browser` | `wasm-opt`, browser tests | `npm ci`, from here |
 //! | Chromium and ChromeDriver | browser tests | `apt-get` from here (root on Debian), otherwise you |
 //! | cargo-deny | licences | you, if you wish |
+//! | Rust's nightly toolchain | Miri | you, if you wish; its components by `rustup component add`, from here |
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ const WARNINGS_ARE_ERRORS: [&str; 3] = ["--", "-D", "warnings"];
 type Action = fn(&mut Run) -> Result<Outcome>;
 
 /// The steps, quick ones first. All of them share cargo's dev profile and its flags, so that little is built twice.
-const STEPS: [(&str, Action); 15] = [
+const STEPS: [(&str, Action); 16] = [
     ("set up", set_up),
     ("format", format),
     ("lint, this machine", lint_host),
@@ -49,6 +49,7 @@ const STEPS: [(&str, Action); 15] = [
     ("licences, bans, sources", licences),
     ("build tests and server", build),
     ("test", test),
+    ("test on a small disk", small_disk),
     ("fuzz, a minute each", fuzz),
     ("unsafe kernels under Miri", miri),
     ("test kernels on ARM, emulated", arm),
@@ -151,6 +152,18 @@ fn test(run: &mut Run) -> Result<Outcome> {
         outcome = run.tests(&mut command)?;
     }
     Ok(outcome)
+}
+
+/// Tests that mount a file system of their own, where users may.
+fn small_disk(run: &mut Run) -> Result<Outcome> {
+    let mut mount = Command::new("unshare");
+    mount.args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]);
+    if !mount.output().is_ok_and(|output| output.status.success()) {
+        return Ok(Outcome::Skipped("this machine does not let its users mount file systems".into()));
+    }
+    let mut command = run.checkout.cargo();
+    command.args(["test", "--locked", "--package=vecino-tests", "--test=it", "--", "--ignored", "small_disk"]);
+    run.tests(&mut command)
 }
 
 fn fuzz(run: &mut Run) -> Result<Outcome> {

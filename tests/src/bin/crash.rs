@@ -26,6 +26,12 @@ struct Cli {
     /// What the dice show.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Make calls of the system fail as well: no room, errors of the disk, short writes (Linux).
+    #[arg(long)]
+    faults: bool,
+    /// Put the folder on a file system of its own with so many MiB, which gets full (Linux).
+    #[arg(long, value_name = "MIB", conflicts_with = "folder")]
+    room: Option<f64>,
     /// Kept for a look at it; otherwise a folder that is removed at the end.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -47,7 +53,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<crash::Tally, String> {
     let words = |error: std::io::Error| error.to_string();
     let own = tempfile::tempdir().map_err(words)?;
-    let options = Options {
+    let mut options = Options {
         program: crash::program_beside(&std::env::current_exe().map_err(words)?)?,
         folder: cli.folder.clone().unwrap_or_else(|| own.path().join("data")),
         time: Duration::from_secs_f64(cli.minutes.max(0.0) * 60.0),
@@ -55,7 +61,18 @@ fn run(cli: &Cli) -> Result<crash::Tally, String> {
         probability: cli.probability.clamp(0.01, 1.0),
         writers: cli.writers.max(1),
         seed: cli.seed,
+        faults: cli.faults,
     };
+    #[cfg(target_os = "linux")]
+    let disk = cli.room.map(|mib| crash::SmallDisk::mount((mib.max(0.1) * 1_048_576.0) as u64, &options.program)).transpose()?;
+    #[cfg(target_os = "linux")]
+    if let Some(disk) = &disk {
+        (options.program, options.folder) = (disk.program(), disk.folder());
+    }
+    #[cfg(not(target_os = "linux"))]
+    if cli.room.is_some() {
+        return Err("small file systems are mounted on Linux only".to_owned());
+    }
     crash::run(&options, |tally| {
         if tally.kills.is_multiple_of(20) {
             println!("{} kills, {} writes acknowledged", tally.kills, tally.acknowledged);

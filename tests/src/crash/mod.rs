@@ -1,6 +1,10 @@
 //! A real server, killed again and again while several clients write, and compared with what these were told.
 
+#[cfg(target_os = "linux")]
+mod faults;
 mod server;
+#[cfg(target_os = "linux")]
+mod small_disk;
 mod writer;
 
 use std::{
@@ -13,7 +17,11 @@ use std::{
 
 use serde_json::{Value, json};
 
+#[cfg(target_os = "linux")]
+pub use faults::Faults;
 pub use server::{Reply, Server};
+#[cfg(target_os = "linux")]
+pub use small_disk::SmallDisk;
 use writer::{LIBRARY, Writer};
 
 use crate::rng::Rng;
@@ -35,7 +43,23 @@ pub struct Options {
     pub writers: usize,
     /// What the dice show.
     pub seed: u64,
+    /// Whether calls of the system fail as well.
+    pub faults: bool,
 }
+
+/// What fails in a life of a server, as [`Faults::set`] takes it: no room (28), errors of the disk (5), short writes.
+#[cfg(target_os = "linux")]
+const FAULTS: [&str; 9] = [
+    "",
+    "write 28 40",
+    "write 0 40",
+    "write 28 25\nftruncate 5 2",
+    "write 5 400",
+    "fdatasync 5 200",
+    "fsync 5 9\nrename 5 9",
+    "open 5 7",
+    "unlink 5 3",
+];
 
 /// What came of it, when nothing was lost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +70,8 @@ pub struct Tally {
     pub acknowledged: u64,
     /// Writes that were refused for want of room.
     pub refused: u64,
+    /// Writes that failed, after which the server only reads.
+    pub failed: u64,
     /// Writes that were open at a kill and turned out to have happened.
     pub open_happened: u64,
     /// Those that turned out not to have happened.
@@ -56,12 +82,26 @@ pub struct Tally {
     pub slowest_start: Duration,
 }
 
+impl Tally {
+    /// Adds what came of another run.
+    pub fn add(&mut self, other: &Self) {
+        self.kills += other.kills;
+        self.acknowledged += other.acknowledged;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.open_happened += other.open_happened;
+        self.open_lost += other.open_lost;
+        self.compared += other.compared;
+        self.slowest_start = self.slowest_start.max(other.slowest_start);
+    }
+}
+
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kills, acknowledged, refused, open_happened, open_lost, compared, slowest_start } = self;
+        let Self { kills, acknowledged, refused, failed, open_happened, open_lost, compared, slowest_start } = self;
         writeln!(
             f,
-            "{kills} kills, {acknowledged} writes acknowledged, {refused} refused for want of room, {compared} documents compared"
+            "{kills} kills, {acknowledged} writes acknowledged, {refused} refused for want of room, {failed} failed, {compared} documents compared"
         )?;
         writeln!(f, "writes open at a kill: {open_happened} happened whole, {open_lost} not at all")?;
         writeln!(f, "slowest start {} ms", slowest_start.as_millis())?;
@@ -78,7 +118,8 @@ pub fn run(options: &Options, mut say: impl FnMut(&Tally)) -> Result<Tally, Stri
     let mut writers: Vec<Writer> = (0..options.writers).map(|number| Writer::new(number, Rng::new(dice.bits()))).collect();
     let begun = Instant::now();
     let mut tally = Tally::default();
-    let mut server = start(options)?;
+    let trouble = Trouble::new(options)?;
+    let mut server = trouble.start(options)?;
     let library = json!({"name": "crash", "metric": "dot"});
     match server.ask("POST", "/v1/libraries", &library) {
         Reply::Answer(201, _) => {}
@@ -86,6 +127,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&Tally)) -> Result<Tally, Stri
     }
     while begun.elapsed() < options.time {
         let stop = AtomicBool::new(false);
+        trouble.brew(&mut dice)?;
         let ticks = 1 + (0..).take_while(|_| dice.bits() as f64 / u64::MAX as f64 >= options.probability).count() as u32;
         let rest = options.time.saturating_sub(begun.elapsed());
         let results: Vec<Result<(), String>> = thread::scope(|scope| {
@@ -100,7 +142,7 @@ pub fn run(options: &Options, mut say: impl FnMut(&Tally)) -> Result<Tally, Stri
         results.into_iter().collect::<Result<Vec<()>, String>>()?;
         tally.kills += 1;
         let killed = Instant::now();
-        server = start(options)?;
+        server = trouble.start(options)?;
         tally.slowest_start = tally.slowest_start.max(killed.elapsed());
         compare(&server, &mut writers, &mut tally)?;
         say(&tally);
@@ -108,9 +150,44 @@ pub fn run(options: &Options, mut say: impl FnMut(&Tally)) -> Result<Tally, Stri
     Ok(tally)
 }
 
-fn start(options: &Options) -> Result<Server, String> {
-    // Small enough that many kills hit a checkpoint.
-    Server::start(&options.program, &options.folder, &["--snapshot-after-bytes", "300KiB"], &[])
+/// What makes calls fail, if anything does.
+struct Trouble {
+    #[cfg(target_os = "linux")]
+    faults: Option<Faults>,
+}
+
+impl Trouble {
+    #[cfg(target_os = "linux")]
+    fn new(options: &Options) -> Result<Self, String> {
+        Ok(Self { faults: options.faults.then(Faults::build).transpose()? })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new(options: &Options) -> Result<Self, String> {
+        if options.faults { Err("calls can be made to fail on Linux only".to_owned()) } else { Ok(Self {}) }
+    }
+
+    /// Starts the server while all is well.
+    fn start(&self, options: &Options) -> Result<Server, String> {
+        // Small enough that many kills hit a checkpoint.
+        let arguments = ["--snapshot-after-bytes", "300KiB"];
+        #[cfg(target_os = "linux")]
+        if let Some(faults) = &self.faults {
+            faults.set("")?;
+            return Server::start(&options.program, &options.folder, &arguments, &faults.environment(&options.folder));
+        }
+        Server::start(&options.program, &options.folder, &arguments, &[])
+    }
+
+    /// Decides what fails from now on.
+    fn brew(&self, dice: &mut Rng) -> Result<(), String> {
+        #[cfg(target_os = "linux")]
+        if let Some(faults) = &self.faults {
+            return faults.set(FAULTS[dice.below(FAULTS.len())]);
+        }
+        let _ = dice;
+        Ok(())
+    }
 }
 
 /// Everything acknowledged is there, an open write whole or not at all, and nothing else.
@@ -139,6 +216,7 @@ fn compare(server: &Server, writers: &mut [Writer], tally: &mut Tally) -> Result
     }
     tally.acknowledged = writers.iter().map(|writer| writer.acknowledged).sum();
     tally.refused = writers.iter().map(|writer| writer.refused).sum();
+    tally.failed = writers.iter().map(|writer| writer.failed).sum();
     Ok(())
 }
 

@@ -32,10 +32,10 @@ impl Server {
     ///
     /// # Errors
     /// What it says when it does not start.
-    pub fn start(program: &Path, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self, String> {
+    pub fn start(program: &Path, folder: &Path, arguments: &[&str], environment: &[(String, String)]) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.args(["serve", "--json", "--quiet", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder).args(arguments);
-        command.envs(environment.iter().copied()).env_remove("VECINO_LOG").stdin(Stdio::null()).stdout(Stdio::piped());
+        command.env_remove("VECINO_LOG").envs(environment.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("{} does not start: {error}", program.display()))?;
         let mut line = String::new();
         if let Some(out) = child.stdout.take() {

@@ -66,11 +66,12 @@ pub(super) struct Writer {
     pub(super) open: BTreeMap<String, Option<Version>>,
     pub(super) acknowledged: u64,
     pub(super) refused: u64,
+    pub(super) failed: u64,
 }
 
 impl Writer {
     pub(super) fn new(number: usize, rng: Rng) -> Self {
-        Self { number, rng, writes: 0, known: BTreeMap::new(), open: BTreeMap::new(), acknowledged: 0, refused: 0 }
+        Self { number, rng, writes: 0, known: BTreeMap::new(), open: BTreeMap::new(), acknowledged: 0, refused: 0, failed: 0 }
     }
 
     /// Whether a document is one of its own.
@@ -93,6 +94,11 @@ impl Writer {
                     self.refused += 1;
                     self.settle(false);
                     std::thread::sleep(Duration::from_millis(100));
+                }
+                // The disk has failed: what became of the write is not known.
+                Reply::Answer(503, _) => {
+                    self.failed += 1;
+                    return reads_only(server);
                 }
                 Reply::Answer(status, why) => return Err(format!("{method} {path} is answered with {status}: {why}")),
             }
@@ -150,4 +156,16 @@ impl Writer {
     fn version(&mut self) -> Version {
         Version { made: self.writes, chunks: self.rng.below(4), changed: self.writes }
     }
+}
+
+/// A server whose disk has failed says so, and reads all the same.
+fn reads_only(server: &Server) -> Result<(), String> {
+    for (path, expected) in [("/readyz", 503), (&format!("{LIBRARY}/documents?limit=1000"), 200)] {
+        match server.ask("GET", path, &Value::Null) {
+            Reply::Silence => {}
+            Reply::Answer(status, _) if status == expected => {}
+            reply => return Err(format!("after a failure of the disk, {path} is answered with {reply:?}")),
+        }
+    }
+    Ok(())
 }
