@@ -99,10 +99,8 @@ impl Tally {
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { kills, acknowledged, refused, failed, open_happened, open_lost, compared, slowest_start } = self;
-        writeln!(
-            f,
-            "{kills} kills, {acknowledged} writes acknowledged, {refused} refused for want of room, {failed} failed, {compared} documents compared"
-        )?;
+        writeln!(f, "{kills} kills, {compared} documents compared")?;
+        writeln!(f, "{acknowledged} writes acknowledged, {refused} refused for want of room, {failed} failed")?;
         writeln!(f, "writes open at a kill: {open_happened} happened whole, {open_lost} not at all")?;
         writeln!(f, "slowest start {} ms", slowest_start.as_millis())?;
         write!(f, "0 acknowledged writes lost, 0 half done, 0 phantoms, 0 failed starts")

@@ -80,10 +80,8 @@ impl std::fmt::Display for Tally {
         let Self { seeds, crashes, power_cuts, in_recovery, .. } = self;
         writeln!(f, "{seeds} seeds, {crashes} crashes ({power_cuts} power cuts; {in_recovery} while recovering)")?;
         let Self { acknowledged, unacknowledged, failed_calls, checkpoints, index_jobs, torn_tails, .. } = self;
-        writeln!(
-            f,
-            "{acknowledged} records acknowledged, {unacknowledged} not; {checkpoints} checkpoints, {index_jobs} index jobs, {failed_calls} failures without a crash"
-        )?;
+        writeln!(f, "{acknowledged} records acknowledged, {unacknowledged} not; {failed_calls} failures without a crash")?;
+        writeln!(f, "{checkpoints} checkpoints, {index_jobs} index jobs")?;
         writeln!(
             f,
             "{torn_tails} torn tails cut; {} of {} flipped bits refused as damage, the others changed nothing",
