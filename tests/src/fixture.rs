@@ -91,7 +91,7 @@ fn put(rng: &mut Rng, library: &str, batch: usize) -> Command {
 /// # Errors
 /// When a library cannot be asked.
 pub fn described(state: &State) -> vecino_engine::Result<Value> {
-    let libraries = state.libraries().map(library).collect::<vecino_engine::Result<Vec<_>>>()?;
+    let libraries = state.holdings().map(|holding| library(holding.library()?)).collect::<vecino_engine::Result<Vec<_>>>()?;
     Ok(json!({"seq": state.seq(), "libraries": libraries}))
 }
 

@@ -63,7 +63,8 @@ impl Oracle {
                 self.aliases.retain(|_, of| of != id);
                 self.libraries.remove(id).map(|_| Outcome::Done)
             }
-            Command::UpdateLibrary { name, description, .. } => self.rename(id, name, description),
+            Command::UpdateLibrary { name, description, index, .. } => self.update(id, name, description, index.index_type),
+            Command::ReplaceLibrary { source, .. } => self.replace(id, &source),
             Command::IfUnchanged { seq: known, command, .. } => {
                 (self.libraries.get(id)?.seq == known).then_some(())?;
                 self.try_apply(*command, seq)
@@ -105,7 +106,13 @@ impl Oracle {
         Some(Outcome::Done)
     }
 
-    fn rename(&mut self, id: &str, name: Option<String>, description: Option<String>) -> Option<Outcome> {
+    fn update(
+        &mut self,
+        id: &str,
+        name: Option<String>,
+        description: Option<String>,
+        index_type: Option<IndexType>,
+    ) -> Option<Outcome> {
         let name = name.filter(|name| *name != self.libraries[id].name);
         name.iter().try_for_each(|name| self.is_free(name))?;
         let known = self.libraries.get_mut(id)?;
@@ -113,6 +120,15 @@ impl Oracle {
         if let Some(text) = description {
             known.description = (!text.is_empty()).then_some(text);
         }
+        known.index_type = index_type.unwrap_or(known.index_type);
+        Some(Outcome::Done)
+    }
+
+    fn replace(&mut self, id: &str, source: &str) -> Option<Outcome> {
+        let source = self.find(source).filter(|source| source != id)?;
+        let contents = self.libraries[&source].clone();
+        let known = self.libraries.get_mut(id)?;
+        *known = OracleLibrary { name: std::mem::take(&mut known.name), ..contents };
         Some(Outcome::Done)
     }
 
@@ -159,6 +175,7 @@ fn about(command: &Command) -> &str {
         | Command::DeleteMatching { library, .. }
         | Command::IfUnchanged { library, .. }
         | Command::ChangeSchema { library, .. }
+        | Command::ReplaceLibrary { library, .. }
         | Command::CopyLibrary { library, .. } => library,
         Command::SetAliases { .. } => "",
     }

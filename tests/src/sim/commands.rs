@@ -63,7 +63,8 @@ impl Commands {
                     ..IndexDraft::default()
                 },
             },
-            3 => self.copy(library),
+            3 if self.rng.once_in(2) => self.copy(library),
+            3 => Command::ReplaceLibrary { library, source: format!("library-{}", self.rng.below(LIBRARIES)) },
             4 | 5 => Command::SetAliases { aliases: (0..1 + self.rng.below(2)).map(|_| self.lead()).collect() },
             6..=8 => {
                 let seq = known.seq + u64::from(self.rng.once_in(3));
