@@ -1,9 +1,9 @@
 //! Recall of queries as they come: a gauge that tells, and decides nothing.
 //!
 //! The effort of a query comes from what a library has measured on its own vectors, so that every copy chooses the same. Real
-//! queries may be of another kind. One in [`EVERY`] that an approximate index has answered is answered exactly as well, later, on
+//! queries may be of another kind. One in `EVERY` that an approximate index has answered is answered exactly as well, later, on
 //! one thread of low priority that rests twenty times as long as it works; what comes while it is busy is passed over. The last
-//! [`WINDOW`] of each library are kept, in memory alone.
+//! `WINDOW` of each library are kept, in memory alone.
 
 use std::{
     collections::{BTreeMap, VecDeque},
