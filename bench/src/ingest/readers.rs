@@ -13,7 +13,6 @@ use vecino_engine::{
     model::IndexType,
     pool::Sequential,
     query::Query,
-    shelf::Holding,
 };
 use vecino_server::store::{Durability, Store};
 
@@ -72,13 +71,7 @@ fn beside<T: Send>(bench: &Bench, store: &Store, work: impl FnOnce() -> Result<T
 fn build(bench: &Bench, store: &Store) -> Result<(Rounds, Rounds)> {
     let index = IndexDraft { index_type: Some(IndexType::Hnsw), ..IndexDraft::default() };
     let begun = Instant::now();
-    let serves = || {
-        store
-            .state()
-            .find(PLACE)
-            .and_then(Holding::loaded)
-            .is_some_and(|library| library.index_state().serving == IndexType::Hnsw)
-    };
+    let serves = || store.state().library(PLACE).is_ok_and(|library| library.index_state().serving == IndexType::Hnsw);
     let (took, written) = beside(bench, store, || {
         store.write_blocking(
             Command::ChooseIndex { library: PLACE.to_owned(), index, rebuild: false },

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use vecino_engine::{checkpoint::Checkpoints, state::State};
@@ -12,6 +12,9 @@ const SLACK: u64 = 512 << 10;
 
 /// How long a writer waits at most for a checkpoint that makes room.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A checkpoint that failed is tried again after this time, and not before eight times as long as it took.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Decides when a checkpoint is due, so that the folder stays within three times the data, and recovery short.
 ///
@@ -37,12 +40,16 @@ struct Inner {
     /// Bytes of log at which writers wait, while a checkpoint is due or written.
     wait_at: Option<u64>,
     wanted: bool,
+    /// When the one that is written was begun.
+    begun: Option<Instant>,
+    /// When the one that failed is tried again: what makes room may be a deletion, or somebody else.
+    retry_at: Option<Instant>,
     closed: bool,
 }
 
 impl Schedule {
     pub(super) fn new(after: u64, known: Checkpoints) -> Self {
-        let inner = Inner { known, log: 0, look_at: 0, wait_at: None, wanted: false, closed: false };
+        let inner = Inner { known, log: 0, look_at: 0, wait_at: None, wanted: false, begun: None, retry_at: None, closed: false };
         Self { after, inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
@@ -50,7 +57,7 @@ impl Schedule {
     pub(super) fn grown(&self, log: u64, state: &State) {
         let mut inner = self.inner();
         inner.log = log;
-        if self.after == 0 || log < inner.look_at || inner.wanted || inner.wait_at.is_some() {
+        if self.after == 0 || log < inner.look_at || inner.wanted || inner.wait_at.is_some() || inner.retry_at.is_some() {
             return;
         }
         let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
@@ -70,15 +77,23 @@ impl Schedule {
     pub(super) fn wait(&self) -> bool {
         let mut inner = self.inner();
         while !inner.wanted && !inner.closed {
-            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = match inner.retry_at {
+                None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(at) if at <= Instant::now() => break,
+                Some(at) => {
+                    let rest = at.saturating_duration_since(Instant::now());
+                    self.changed.wait_timeout(inner, rest).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
+        inner.retry_at = None;
         !inner.closed
     }
 
     /// Begins a checkpoint of a state: what is known of the last one.
     pub(super) fn begin(&self, state: &State) -> Checkpoints {
         let mut inner = self.inner();
-        inner.wanted = false;
+        (inner.wanted, inner.begun, inner.retry_at) = (false, Some(Instant::now()), None);
         let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
         inner.wait_at = Some(limit(live, snapshots));
         inner.known.clone()
@@ -87,16 +102,16 @@ impl Schedule {
     /// Ends it, with what is known now, when the log has `log` bytes.
     pub(super) fn end(&self, known: Checkpoints, log: u64) {
         let mut inner = self.inner();
-        (inner.known, inner.log, inner.look_at, inner.wait_at) = (known, log, 0, None);
+        (inner.known, inner.log, inner.look_at, inner.wait_at, inner.begun) = (known, log, 0, None, None);
         self.changed.notify_all();
     }
 
-    /// Ends one that failed, however far it came.
-    pub(super) fn fail(&self) {
+    /// Ends one that failed, however far it came, to be tried `again` or not.
+    pub(super) fn fail(&self, again: bool) {
         let mut inner = self.inner();
-        // Not every write shall try again.
-        inner.look_at = inner.log + inner.log / 4 + SLACK;
-        (inner.wanted, inner.wait_at) = (false, None);
+        let took = inner.begun.take().map_or(Duration::ZERO, |begun| begun.elapsed());
+        inner.retry_at = (again && self.after > 0).then(|| Instant::now() + RETRY.max(8 * took));
+        (inner.look_at, inner.wanted, inner.wait_at) = (0, false, None);
         self.changed.notify_all();
     }
 
@@ -127,6 +142,12 @@ impl Schedule {
     /// Bytes of log since the last checkpoint, as of the last write.
     pub(super) fn log_bytes(&self) -> u64 {
         self.inner().log
+    }
+
+    /// Whether the last checkpoint failed and is to be tried again.
+    #[cfg(test)]
+    pub(super) fn has_failed(&self) -> bool {
+        self.inner().retry_at.is_some()
     }
 
     /// Ends the thread.

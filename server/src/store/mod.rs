@@ -416,7 +416,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         while self.schedule.wait() {
             // What else comes of it stands in the log.
             if catch_unwind(AssertUnwindSafe(|| self.checkpoint())).is_err() {
-                self.schedule.fail();
+                self.schedule.fail(true);
             }
         }
     }
@@ -428,7 +428,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         match &made {
             Ok(done) => tracing::info!(seq = done.seq, written = done.written, took_ms, "snapshots are written"),
             Err(error) => {
-                self.schedule.fail();
+                self.schedule.fail(self.failed.get().is_none());
                 tracing::error!(%error, took_ms, "snapshots cannot be written");
             }
         }

@@ -63,6 +63,23 @@ fn a_checkpoint_that_finds_no_room_loses_nothing() {
 }
 
 #[test]
+fn a_checkpoint_that_found_no_room_is_tried_again_by_itself() {
+    // Due after every write.
+    let (store, storage) = store_with(StoreOptions { checkpoint_after: 1, ..StoreOptions::default() });
+    storage.set(|faults| faults.failing = Some(("write", Code::StorageFull)));
+    run(&store, add("a")).unwrap();
+    while !store.shared.schedule.has_failed() {
+        thread::yield_now();
+    }
+    storage.set(|faults| faults.failing = None);
+    // Nobody writes any more.
+    while reopened(&storage).1.replayed > 0 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(documents(&reopened(&storage).0), ["a"]);
+}
+
+#[test]
 fn writes_go_on_while_snapshots_are_written() {
     let (store, storage) = store();
     run(&store, add("a")).unwrap();
