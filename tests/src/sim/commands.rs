@@ -291,7 +291,7 @@ mod tests {
             *done += usize::from(matches!(outcome, Outcome::Done | Outcome::Unseen));
             *refused += usize::from(outcome == Outcome::Refused);
         }
-        assert_eq!(counts.len(), 17, "{counts:?}");
+        assert_eq!(counts.len(), 18, "{counts:?}");
         assert!(counts.values().all(|[done, refused]| *done > 20 && *refused > 0), "{counts:?}");
     }
 }
