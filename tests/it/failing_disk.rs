@@ -63,7 +63,7 @@ fn a_failed_sync_stops_writing_until_a_restart() {
     // The next sync would work, and would say nothing of the one that failed.
     faults.set("").unwrap();
     assert_eq!((put(&server, 2, 10), ready(&server)), (503, 503));
-    assert_eq!(status(&server, "POST", "/v1/snapshots", &Value::Null), 503);
+    assert_eq!(status(&server, "POST", "/v1/checkpoint", &Value::Null), 503);
     assert_eq!(documents(&server), named([0]), "what failed is not seen, and reading goes on");
     server.kill();
     let server = start(folder.path(), &faults);
@@ -104,7 +104,7 @@ fn a_snapshot_that_fails_at_any_call_loses_nothing() {
         expected.extend(named([number]));
         faults.set(&format!("{call} {times}")).unwrap();
         // Whether it fails depends on how many such calls there are.
-        let made = status(&server, "POST", "/v1/snapshots", &Value::Null);
+        let made = status(&server, "POST", "/v1/checkpoint", &Value::Null);
         assert!([200, 503, 507].contains(&made), "{call} {times}: {made}");
         // A short write is gone on with; the rest cannot be done without.
         assert!(times > 1 || (made == 200) == (call == "write 0"), "{call} failed always: {made}");
@@ -113,7 +113,7 @@ fn a_snapshot_that_fails_at_any_call_loses_nothing() {
         server.kill();
         let server = start(folder.path(), &faults);
         assert_eq!(documents(&server), expected, "{call} {times}");
-        assert_eq!(status(&server, "POST", "/v1/snapshots", &Value::Null), 200);
+        assert_eq!(status(&server, "POST", "/v1/checkpoint", &Value::Null), 200);
     }
 }
 

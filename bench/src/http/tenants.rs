@@ -93,7 +93,7 @@ fn fill(args: &Tenants, folder: &Path) -> Result<()> {
     }
     let filled = begun.elapsed().as_secs_f64();
     let begun = Instant::now();
-    connection.ask("POST", "/v1/snapshots", "")?;
+    connection.ask("POST", "/v1/checkpoint", "")?;
     let sizes = fs::read_dir(folder)?.map(|entry| Ok(entry?.metadata()?.len())).collect::<Result<Vec<u64>>>()?;
     let line = json!({
         "what": "fill", "libraries": args.libraries, "chunks": args.chunks, "dimension": args.dimension, "fill_s": filled,
