@@ -20,8 +20,9 @@ const RETRY: Duration = Duration::from_secs(1);
 ///
 /// While a checkpoint is written, the folder holds the old snapshots, the new ones and the log. So it is due when the old
 /// snapshots and the log together are more than 1.4 times the data (the rest is what was overwritten or deleted), or when the log
-/// is longer than half of the data and than `after`. While one is written, writers wait when the old snapshots and the log are 1.75
-/// times the data, which leaves room for the new snapshots and for a group that is under way.
+/// is longer than half of the data and than `after`. A short log does not count, unless a quarter of the data was deleted. While
+/// one is written, writers wait when the old snapshots and the log are 1.75 times the data, which leaves room for the new
+/// snapshots and for a group that is under way.
 #[derive(Debug)]
 pub(super) struct Schedule {
     /// Bytes of log that are worth a checkpoint in any case, 0 for never.
@@ -33,6 +34,8 @@ pub(super) struct Schedule {
 #[derive(Debug)]
 struct Inner {
     known: Checkpoints,
+    /// Bytes of the data at the last checkpoint.
+    live: u64,
     /// Bytes of log.
     log: u64,
     /// Bytes of log below which there is nothing to decide.
@@ -49,22 +52,28 @@ struct Inner {
 
 impl Schedule {
     pub(super) fn new(after: u64, known: Checkpoints) -> Self {
-        let inner = Inner { known, log: 0, look_at: 0, wait_at: None, wanted: false, begun: None, retry_at: None, closed: false };
+        let live = known.snapshot_bytes();
+        let inner =
+            Inner { known, live, log: 0, look_at: 0, wait_at: None, wanted: false, begun: None, retry_at: None, closed: false };
         Self { after, inner: Mutex::new(inner), changed: Condvar::new() }
     }
 
-    /// Looks at the log after it has grown, and wakes the thread if a checkpoint is due.
-    pub(super) fn grown(&self, log: u64, state: &State) {
+    /// Looks at the log after it has grown, and wakes the thread if a checkpoint is due. What was deleted makes one due however little
+    /// the log has grown.
+    pub(super) fn grown(&self, log: u64, state: &State, deleted: bool) {
         let mut inner = self.inner();
         inner.log = log;
-        if self.after == 0 || log < inner.look_at || inner.wanted || inner.wait_at.is_some() || inner.retry_at.is_some() {
+        let nothing_new = log < inner.look_at && !deleted;
+        if self.after == 0 || nothing_new || inner.wanted || inner.wait_at.is_some() || inner.retry_at.is_some() {
             return;
         }
         let (live, snapshots) = (inner.known.live_bytes(state), inner.known.snapshot_bytes());
         let slack = SLACK.min(self.after);
         let wasted = snapshots.saturating_add(log) > (live + 2 * live / 5).saturating_add(slack);
         let long = log > self.after.max(live / 2);
-        if log > slack && (wasted || long) {
+        // What is gone need not wait for more log, if it is much.
+        let shrunk = deleted && wasted && live < inner.live / 4 * 3;
+        if shrunk || log > slack && (wasted || long) {
             inner.wanted = true;
             inner.wait_at = Some(limit(live, snapshots));
             self.changed.notify_all();
@@ -99,9 +108,10 @@ impl Schedule {
         inner.known.clone()
     }
 
-    /// Ends it, with what is known now, when the log has `log` bytes.
-    pub(super) fn end(&self, known: Checkpoints, log: u64) {
+    /// Ends the one of a state, with what is known now, when the log has `log` bytes.
+    pub(super) fn end(&self, known: Checkpoints, log: u64, state: &State) {
         let mut inner = self.inner();
+        inner.live = known.live_bytes(state);
         (inner.known, inner.log, inner.look_at, inner.wait_at, inner.begun) = (known, log, 0, None, None);
         self.changed.notify_all();
     }

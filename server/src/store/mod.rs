@@ -406,7 +406,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         }
         drop(writer);
         if let Some(state) = done.state {
-            self.schedule.grown(log, &state);
+            self.schedule.grown(log, &state, done.deleted);
         }
         Ok(done.results)
     }
@@ -456,7 +456,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
             journal.log_bytes()
         });
         let rested = self.rest(&known, &state);
-        self.schedule.end(known, log);
+        self.schedule.end(known, log, &state);
         rested?;
         Ok(done)
     }

@@ -21,6 +21,8 @@ pub(super) struct Writer<S> {
     working: State,
     frame: Frame,
     space: Space,
+    /// Whether a command of the present group deletes.
+    deletes: bool,
     /// Since when there are records that are not synced.
     unsynced: Option<Instant>,
 }
@@ -31,11 +33,20 @@ pub(super) struct Done {
     pub(super) results: Vec<Result<()>>,
     /// The state for readers, where it changed.
     pub(super) state: Option<Arc<State>>,
+    /// Whether something was deleted.
+    pub(super) deleted: bool,
 }
 
 impl<S: Storage> Writer<S> {
     pub(super) fn new(journal: Journal<S>, state: State, reserve: u64) -> Self {
-        Self { journal: Some(journal), working: state, frame: Frame::default(), space: Space::new(reserve), unsynced: None }
+        Self {
+            journal: Some(journal),
+            working: state,
+            frame: Frame::default(),
+            space: Space::new(reserve),
+            deletes: false,
+            unsynced: None,
+        }
     }
 
     /// Writes a group. `published` is what readers see now, to go back to when it fails.
@@ -47,11 +58,11 @@ impl<S: Storage> Writer<S> {
         match self.append(synced) {
             Ok(()) => {
                 let changed = self.working.seq() != before;
-                Done { results, state: changed.then(|| Arc::new(self.working.clone())) }
+                Done { results, state: changed.then(|| Arc::new(self.working.clone())), deleted: self.deletes }
             }
             Err(error) => {
                 self.working = (*published()).clone();
-                Done { results: group.iter().map(|_| Err(error.clone())).collect(), state: None }
+                Done { results: group.iter().map(|_| Err(error.clone())).collect(), state: None, deleted: false }
             }
         }
     }
@@ -59,6 +70,7 @@ impl<S: Storage> Writer<S> {
     /// Plans each order on top of the ones before, into the frame and the working state. One that is refused leaves no trace.
     fn plan(&mut self, group: &mut [Box<dyn Order>]) -> Vec<Result<()>> {
         self.frame.clear();
+        self.deletes = false;
         let journal = self.journal.as_ref();
         let refusal = journal.and_then(|journal| self.space.refusal(journal.storage()));
         group.iter_mut().map(|order| self.plan_one(&mut **order, refusal.as_ref())).collect()
@@ -66,10 +78,12 @@ impl<S: Storage> Writer<S> {
 
     fn plan_one(&mut self, order: &mut dyn Order, refusal: Option<&Error>) -> Result<()> {
         let command = order.command().ok_or_else(interrupted)?;
-        allowed(refusal, deletes(&command))?;
+        let deletes = deletes(&command);
+        allowed(refusal, deletes)?;
         let Plan { record, skipped, affected } = self.working.plan(command)?;
         if let Some(record) = record {
             self.frame.push(&record)?;
+            self.deletes |= deletes;
             self.working.apply(self.working.seq() + 1, record);
         }
         order.planned(&self.working, Written { seq: self.working.seq(), skipped, affected });

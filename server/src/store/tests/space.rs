@@ -154,3 +154,27 @@ fn the_folder_stays_within_three_times_the_data() {
     assert!(largest <= 3 * live, "{largest} bytes for {live} bytes of data");
     assert_eq!(documents(&reopened(&storage).0).len(), 10);
 }
+
+#[test]
+fn a_deletion_makes_room_however_short_it_is() {
+    let (store, storage) = store_with(StoreOptions::default());
+    let mut command = put("a", &[], OnConflict::Refuse);
+    if let Command::PutDocuments { documents, .. } = &mut command {
+        let chunk = |number: usize| ChunkDraft {
+            id: number.to_string(),
+            text: "x".repeat(9_000),
+            embedding: vec![1.0, 2.0],
+            ..ChunkDraft::default()
+        };
+        documents[0].chunks = (0..400).map(chunk).collect();
+    }
+    run(&store, command).unwrap();
+    store.checkpoint().unwrap();
+    assert!(size(&storage) > 3_600_000);
+    // Nothing else is written afterwards.
+    run(&store, delete("a")).unwrap();
+    while size(&storage) > 100_000 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(documents(&reopened(&storage).0).is_empty());
+}
