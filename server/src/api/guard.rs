@@ -123,10 +123,13 @@ impl Guard {
         if !self.keys.required() {
             return Ok(self.keys.anonymous());
         }
-        let shown = shown(headers).ok_or_else(|| {
-            Problem::new("unauthorized", "this server needs a key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
-        })?;
-        let caller = self.keys.authenticate(shown);
+        let shown = shown(headers);
+        if shown.iter().all(Option::is_none) {
+            let detail = "this server needs a key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`";
+            return Err(Problem::new("unauthorized", detail));
+        }
+        // One that is valid will do, whatever stands in the other place.
+        let caller = shown.into_iter().flatten().find_map(|shown| self.keys.authenticate(shown));
         caller.ok_or_else(|| Problem::new("unauthorized", "this key or token is not valid, or not any more"))
     }
 }
@@ -305,12 +308,12 @@ const fn name(role: Role) -> &'static str {
     }
 }
 
-fn shown(headers: &HeaderMap) -> Option<&str> {
-    if let Some(key) = headers.get("x-api-key") {
-        return key.to_str().ok();
-    }
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+/// What stands in either of the places for a key.
+fn shown(headers: &HeaderMap) -> [Option<&str>; 2] {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text("authorization").and_then(|value| value.split_once(' '));
+    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, key)| key.trim());
+    [text("x-api-key"), bearer]
 }
 
 /// A page of another site can make its name lead to this machine; the browser still sends that name.
@@ -383,7 +386,7 @@ pub(super) fn describe(description: &mut OpenApi, keys: bool) {
             let responses = &mut operation.responses.responses;
             responses.insert(
                 "429".to_owned(),
-                problem("The key has asked too often, or too much at once; `Retry-After` says when to try again."),
+                problem("The key has asked too often or too much at once, or too many jobs run; `Retry-After` says when to try again."),
             );
             if keys {
                 responses.insert("401".to_owned(), problem("There is no key, or it is not valid."));

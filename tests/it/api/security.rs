@@ -118,6 +118,11 @@ fn no_route_answers_without_a_key() {
     server.get("/healthz").ok();
     assert_eq!(server.get("/").status, 200, "the page has a field for the key");
     server.get_with("/v1/libraries", &[("x-api-key", FIRST)]).ok();
+    // Either of two places will do.
+    let bearer = format!("Bearer {FIRST}");
+    server.get_with("/v1/libraries", &[("x-api-key", "not a key"), ("authorization", &bearer)]).ok();
+    server.get_with("/v1/libraries", &[("x-api-key", FIRST), ("authorization", "Bearer not a key")]).ok();
+    server.get_with("/v1/libraries", &[("x-api-key", "x"), ("authorization", "Basic x")]).problem(401, "unauthorized");
     assert!(!server.log().contains(FIRST));
 }
 
