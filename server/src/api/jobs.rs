@@ -1,6 +1,6 @@
 //! `/v1/jobs`: long work that goes on after its answer.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Json,
@@ -116,7 +116,8 @@ impl From<&Problem> for JobError {
 
 /// The problem when no job can be begun.
 pub(super) fn busy() -> Problem {
-    Problem::new("too_many_jobs", format!("{MAX_RUNNING_JOBS} jobs run already; wait for one of them"))
+    let detail = format!("{MAX_RUNNING_JOBS} jobs run already; wait for one of them");
+    Problem::new("too_many_jobs", detail).retry_after(Duration::from_secs(1))
 }
 
 /// The answer that names a job which has begun.

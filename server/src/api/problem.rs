@@ -82,7 +82,7 @@ const KINDS: &[(&str, StatusCode, &str)] = &[
     ("key_reused", StatusCode::CONFLICT, "The idempotency key was used for another request."),
     ("in_progress", StatusCode::CONFLICT, "The first request with this idempotency key is not answered yet."),
     ("job_not_found", StatusCode::NOT_FOUND, "No job of this id."),
-    ("too_many_jobs", StatusCode::SERVICE_UNAVAILABLE, "So many jobs run that no other can begin."),
+    ("too_many_jobs", StatusCode::TOO_MANY_REQUESTS, "So many jobs run that no other can begin."),
     ("wrong_cursor", StatusCode::CONFLICT, "The cursor belongs to another listing."),
     ("not_yet", StatusCode::CONFLICT, "The write that the answer must know of has not come."),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something failed inside the server."),

@@ -90,6 +90,29 @@ fn idle_and_slow_connections_stop_nobody() {
 }
 
 #[test]
+fn no_more_jobs_run_than_may() {
+    let folder = tempdir().unwrap();
+    let server = with_words(folder.path());
+    let head = "POST /v1/libraries/words/import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    let open: Vec<TcpStream> = (0..8)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let patience = Instant::now();
+    while server.get("/v1/jobs").ok()["jobs"].as_array().unwrap().len() < 8 {
+        assert!(patience.elapsed() < Duration::from_secs(20), "imports do not begin");
+    }
+    let reply = server.post("/v1/snapshots", &json!({"library": "words"}));
+    reply.problem(429, "too_many_jobs");
+    assert_eq!(reply.headers["retry-after"], "1");
+    drop(open);
+}
+
+#[test]
 fn writes_are_refused_before_memory_is_full() {
     let folder = tempdir().unwrap();
     drop(with_words(folder.path()));
