@@ -2,7 +2,7 @@
 //!
 //! An index walks over codes anyway; float rows only score the last candidates anew. Without them, a candidate is scored by what its
 //! code stands for, each element off by at most 1/254 of the row's largest one. So scores are a little off, and hits that are nearly
-//! equally near may change places; of 116,659 text embeddings with 1,000 queries, 99.5 % of the true ten nearest stay. Answers are
+//! equally near may change places; of 116,659 text embeddings with 300 queries, 99.5 % of the true ten nearest stay. Answers are
 //! the same, to the last bit, wherever the same library is open at the same precision.
 //!
 //! Such a library can be searched and written as a file again, never changed. A tree is over float rows: its place is taken by a scan
