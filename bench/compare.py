@@ -22,23 +22,17 @@ import sys
 import tempfile
 import time
 
-from report import HERE, ROOT, TARGET, keep, processor, table
+from report import HERE, ROOT, TARGET, commit, environment, keep, processor, table
 
-ENVIRONMENT = TARGET / "compare-venv"
 TARGETS = (0.90, 0.95, 0.99)
 COLOURS = ("#c0392b", "#2e6fbf", "#2c8c4f", "#8d5fb5", "#c77f14", "#4c4c4c", "#16848c")
 
 
 def enter_environment():
-    """Goes on inside the environment of its own, which is made when it is not there or is out of date."""
-    wanted = (HERE / "requirements.txt").read_text()
-    stamp = ENVIRONMENT / "requirements.txt"
-    python = ENVIRONMENT / "bin" / "python"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
-        stamp.write_text(wanted)
-    if pathlib.Path(sys.prefix).resolve() != ENVIRONMENT:
+    """Goes on inside the environment of its own."""
+    programs = environment("compare-venv", "requirements.txt")
+    if pathlib.Path(sys.prefix).resolve() != programs.parent:
+        python = programs / "python"
         os.execv(python, [python, __file__, *sys.argv[1:]])
 
 
@@ -422,7 +416,6 @@ def main():
     bench = TARGET / "release" / "vecino-bench"
     import importlib.metadata as metadata
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     started, load = datetime.datetime.now(datetime.UTC), os.getloadavg()
     data = Data(args)
     title = f"{args.title or args.data.resolve().name} ({len(data.base):,} x {data.base.shape[1]})"

@@ -17,22 +17,9 @@ import shlex
 import subprocess
 import sys
 
-from report import HERE, ROOT, TARGET, commit, keep, processor, table
+from report import HERE, ROOT, TARGET, commit, environment, keep, processor, table
 
-ENVIRONMENT = TARGET / "compare-http-venv"
 HEADING = "# Over HTTP"
-
-
-def environment():
-    """The folder of programs of an environment of its own, which is made when it is not there or is out of date."""
-    wanted = (HERE / "requirements-http.txt").read_text()
-    stamp = ENVIRONMENT / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        programs = ENVIRONMENT / "bin"
-        subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", "-r", HERE / "requirements-http.txt"], check=True)
-        stamp.write_text(wanted)
-    return ENVIRONMENT / "bin"
 
 
 def arguments():
@@ -60,7 +47,7 @@ def measure(args):
                "--query", args.data / args.query, "--truth", args.data / args.truth, "--connections", args.connections,
                "--rounds", args.rounds, "--seconds", args.seconds, "--idle", args.idle, "--slow", args.slow]
     if not args.no_chroma:
-        command += ["--chroma", environment() / "chroma", "--chroma-effort", args.chroma_effort]
+        command += ["--chroma", environment("compare-http-venv", "requirements-http.txt") / "chroma", "--chroma-effort", args.chroma_effort]
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
     lines = []
     for line in process.stdout:

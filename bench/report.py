@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -10,6 +11,17 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resol
 
 # The parts of the report in their order.
 HEADINGS = ("# Measured beside other libraries", "# Over HTTP")
+
+
+def environment(name, requirements):
+    """The folder of programs of an environment under the target folder, which is made when it is not there or is out of date."""
+    folder, requirements = TARGET / name, HERE / requirements
+    wanted, stamp, programs = requirements.read_text(), folder / "requirements.txt", folder / "bin"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([programs / "python", "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        stamp.write_text(wanted)
+    return programs
 
 
 def processor():
