@@ -43,7 +43,8 @@ enum Command {
     /// Runs every check: format, lints, licences, tests, wasm size and imports, browser tests.
     ///
     /// Stops at the first step that fails. Checks that could not be made are listed as skipped. Installs what it can:
-    /// the wasm target (rustup), the npm packages and, as root on Debian, Chromium.
+    /// the targets for wasm and ARM and the components of Miri (rustup), cargo-fuzz, the npm packages and, as root on Debian,
+    /// Chromium and qemu-user.
     Test(test::Options),
     /// Builds the wasm package into `web/pkg` and checks its size and its imports.
     Wasm(wasm::Options),
