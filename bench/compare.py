@@ -442,7 +442,7 @@ def main():
             facts = [f"- Data: {title}; {len(data.queries):,} queries; metric {args.metric}.",
                      f"- Command, from the root of the repository: `python3 bench/compare.py {shlex.join(sys.argv[1:])}`",
                      f"- Processor: {processor()}, {os.cpu_count()} cores. Python {sys.version.split()[0]}, {versions}; "
-                     f"vecino at {commit or 'an unknown commit'}.",
+                     f"vecino at {commit()}.",
                      f"- Begun {started:%Y-%m-%d %H:%M} UTC, ended {datetime.datetime.now(datetime.UTC):%H:%M}. Load average "
                      f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}."]
             head = "# Measured beside other libraries\n\nWritten by `bench/compare.py`.\n\n" + "\n".join(facts) + "\n"
