@@ -185,12 +185,11 @@ impl Codes {
         View { branches: &self.branches, stride: self.stride(), norms: metric == Metric::Euclidean, lift: None }
     }
 
-    /// As [`view`](Self::view) for [`Metric::Dot`], with rows of different lengths brought to one: each gets another
-    /// coordinate, at a right angle to all, such that its length is `longest`. Rows then have neighbours in the sense of the
-    /// angle, every row is nearest to itself, and a query, whose own such coordinate is 0, still has the same products with
-    /// them (Bachrach et al., 2014).
-    pub fn lifted(&self, longest: f32) -> View<'_> {
-        View { norms: true, lift: Some(longest * longest), ..self.view(Metric::Dot) }
+    /// As [`view`](Self::view) for [`Metric::Dot`], with rows that are shorter than `length` brought to it: each gets another
+    /// coordinate, at a right angle to all, such that its length is that. Rows then have neighbours in the sense of the
+    /// angle, and a query, whose own such coordinate is 0, still has the same products with them (Bachrach et al., 2014).
+    pub fn lifted(&self, length: f32) -> View<'_> {
+        View { norms: true, lift: Some(length * length), ..self.view(Metric::Dot) }
     }
 
     /// Bytes held, those shared with clones too.
@@ -321,7 +320,7 @@ pub struct View<'a> {
     stride: usize,
     /// Whether norms count: under the euclidean metric, and where rows are lifted.
     norms: bool,
-    /// The square of the length that all rows are lifted to.
+    /// The square of the length that shorter rows are lifted to.
     lift: Option<f32>,
 }
 
@@ -437,7 +436,7 @@ impl Probe<'_> {
     }
 }
 
-/// The coordinate that brings a row to its lifted length.
+/// The coordinate that brings a row to its lifted length; none where it is longer.
 #[inline(always)]
 fn height(lift: f32, square: f32) -> f32 {
     (lift - square).max(0.0).sqrt()

@@ -8,7 +8,7 @@
 //! | 4 | metric, its place in [`Metric::ALL`] |
 //! | 4 each | `m`, `ef_construction`, `effort` |
 //! | 8 | seed |
-//! | 4 | length of the longest row since the graph was last empty |
+//! | 4 | length that rows were lifted to when rows were last added; 0 unless under dot |
 //! | 4 | number of layers |
 //! | 4 | row of the highest layer at which walks start; `u32::MAX` in an empty graph |
 //! | | the layers, from the base up |
@@ -48,7 +48,7 @@ impl Hnsw {
         }
         word(seed as u32);
         word((seed >> 32) as u32);
-        word(self.longest.to_bits());
+        word(self.lift.to_bits());
         word(self.layers.len() as u32);
         word(self.entry.map_or(FREE, |(_, row)| row));
         for layer in &self.layers {
@@ -84,11 +84,11 @@ impl Hnsw {
         let seed = u64::from(words.next()?) | u64::from(words.next()?) << 32;
         let params = Params { m: m as usize, ef_construction: ef_construction as usize, seed, effort: effort as usize };
         let mut graph = Self::new(metric, params);
-        let longest = f32::from_bits(words.next()?);
-        if longest.is_nan() || longest.is_sign_negative() {
-            return Err("the longest row has no length");
+        let lift = f32::from_bits(words.next()?);
+        if lift.is_nan() || lift.is_sign_negative() {
+            return Err("the length that rows are lifted to is none");
         }
-        graph.longest = longest;
+        graph.lift = lift;
         let (count, entry) = (words.next()? as usize, words.next()?);
         if count == 0 || count > super::insert::MAX_LEVEL + 1 {
             return Err("the graph has no layers, or too many");

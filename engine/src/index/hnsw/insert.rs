@@ -6,6 +6,7 @@
 
 use crate::{
     codes::{Codes, View},
+    distance::Metric,
     pool::{self, Pool},
 };
 
@@ -19,6 +20,9 @@ use super::{
 
 /// Rows in a batch. Comparing all with all costs `BATCH` comparisons a row, from cache: some 5 % of a row's insertion.
 const BATCH: usize = 512;
+
+/// Rows whose lengths are looked at.
+const SAMPLED: usize = 256;
 
 /// Rows whose lists one job brings up to date.
 const LISTS_PER_JOB: usize = 64;
@@ -65,7 +69,7 @@ impl Hnsw {
     fn insert_batch(&mut self, codes: &Codes, slots: &[u32], pool: &dyn Pool) {
         let entry = self.entry;
         let batch = self.add_rows(slots);
-        self.longest = slots.iter().map(|slot| codes.fit(*slot).norm).fold(self.longest, f32::max);
+        self.lift = self.lift(codes);
         let view = self.link_view(codes);
         let mut plans = pool::map(pool, slots.len(), |number| {
             self.scratches.with(|scratch| self.plan(&view, &batch, number, entry, scratch))
@@ -81,6 +85,17 @@ impl Hnsw {
         if self.entry.is_none_or(|(level, _)| level < top) {
             self.entry = self.layers[top].used.iter().next().map(|row| (top, row));
         }
+    }
+
+    /// A length that one in twenty of the linked rows exceeds, by a sample of them.
+    fn lift(&self, codes: &Codes) -> f32 {
+        let used = match self.layers.first() {
+            Some(base) if self.metric == Metric::Dot => &base.used,
+            _ => return 0.0,
+        };
+        let mut lengths: Vec<f32> = used.every(used.len() / SAMPLED).map(|slot| codes.fit(slot).norm).collect();
+        lengths.sort_unstable_by(f32::total_cmp);
+        lengths.iter().rev().nth(lengths.len() / 20).copied().unwrap_or(0.0)
     }
 
     /// Gives every slot its rows, without links yet.

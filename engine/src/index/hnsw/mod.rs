@@ -79,8 +79,8 @@ pub struct Hnsw {
     layers: Vec<Layer>,
     /// Where walks start: the highest layer and a row of it.
     entry: Option<(usize, u32)>,
-    /// The length of the longest row since the graph was last empty.
-    longest: f32,
+    /// Under [`Metric::Dot`], the length that shorter rows were lifted to when rows were last added.
+    lift: f32,
     scratches: Scratches,
 }
 
@@ -93,7 +93,7 @@ impl Hnsw {
             metric,
             layers: vec![Layer::new(2 * params.m, true)],
             entry: None,
-            longest: 0.0,
+            lift: 0.0,
             scratches: Scratches::default(),
         }
     }
@@ -121,11 +121,12 @@ impl Hnsw {
         }
     }
 
-    /// The codes by which rows are near each other. Under [`Metric::Dot`] a row can be far from itself, and all links would lead to
-    /// long rows; lifted to one length, rows form a graph that holds together, and a query means the same in it.
+    /// The codes by which rows are near each other. By their products alone, all links would lead to the longest rows; lifted to one
+    /// length, the longest rows, which are the answers to most queries, would be far from each other and hard to reach. So all but
+    /// the longest are lifted: those keep to each other, and the others hold together.
     fn link_view<'a>(&self, codes: &'a Codes) -> View<'a> {
         match self.metric {
-            Metric::Dot => codes.lifted(self.longest),
+            Metric::Dot => codes.lifted(self.lift),
             Metric::Cosine | Metric::Euclidean => codes.view(self.metric),
         }
     }
