@@ -423,6 +423,9 @@ pub fn open_as(name: &str, blob: &Blob, precision: Option<Precision>) -> Result<
         Err(error) if library.precision() == Precision::Int8 => return Err(error),
         Err(error) => {
             damage.push(error);
+            if let Some(vecs) = vecs.filter(|_| !library.vectors.are_finite()) {
+                return Err(wrong(vecs, "the vectors hold what is no finite number"));
+            }
             Codes::of(&library.vectors)
         }
         Ok(codes) => codes,

@@ -62,6 +62,11 @@ impl Vectors {
         self.rows > 0 && self.pages.is_empty()
     }
 
+    /// Whether no number is infinite or none at all. Cost: one pass.
+    pub(crate) fn are_finite(&self) -> bool {
+        (0..self.pages()).all(|page| self.page(page).iter().all(|x| x.is_finite()))
+    }
+
     /// Floats in a row.
     pub fn dimension(&self) -> usize {
         self.dimension

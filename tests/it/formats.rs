@@ -17,7 +17,7 @@ use vecino_server::{
     storage::FileStorage,
     store::{Store, StoreOptions},
 };
-use vecino_tests::fixture;
+use vecino_tests::{fixture, forge};
 
 use crate::api::{copy, files};
 
@@ -38,6 +38,14 @@ fn snapshots() -> Vec<(String, Vec<u8>)> {
         assert!(all.len() >= before + 6, "{} has no snapshot of each index", release.display());
     }
     all
+}
+
+/// Of each section its tag, where it lies, and its length.
+fn sections(bytes: &[u8]) -> Vec<(String, usize, usize)> {
+    let word = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
+    let entries = (64..).step_by(24).take(word(12) & 0xFFFF_FFFF);
+    let tag = |entry: usize| String::from_utf8(bytes[entry..entry + 4].to_vec()).unwrap();
+    entries.map(|entry| (tag(entry), word(entry + 8), word(entry + 16))).collect()
 }
 
 fn ask(library: &Library) -> Answer {
@@ -88,13 +96,8 @@ fn each_damaged_section_is_named_and_what_is_derived_is_made_again() {
     let mut mended = 0;
     for (name, bytes) in snapshots() {
         let whole = snapshot::from_bytes(&name, &bytes).unwrap().intact().unwrap();
-        let word = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
-        for entry in (64..).step_by(24).take(word(12) & 0xFFFF_FFFF) {
-            let tag = std::str::from_utf8(&bytes[entry..entry + 4]).unwrap();
-            let (offset, len) = (word(entry + 8), word(entry + 16));
-            if len == 0 {
-                continue;
-            }
+        for (tag, offset, len) in sections(&bytes).into_iter().filter(|(_, _, len)| *len > 0) {
+            let tag = tag.as_str();
             let mut damaged = bytes.clone();
             damaged[offset + len / 2] ^= 1;
             let (error, library) = match snapshot::from_bytes(&name, &damaged) {
@@ -113,4 +116,18 @@ fn each_damaged_section_is_named_and_what_is_derived_is_made_again() {
         }
     }
     assert!(mended >= 14, "{mended}");
+}
+
+#[test]
+fn no_codes_are_made_of_rows_that_are_no_numbers() {
+    for (name, bytes) in snapshots() {
+        let of = |tag: &str| sections(&bytes).into_iter().find(|section| section.0 == tag).unwrap();
+        let ((_, rows, _), (_, codes, _)) = (of("VECS"), of("CODE"));
+        let mut damaged = bytes.clone();
+        damaged[rows..rows + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        forge::snapshot(&mut damaged);
+        damaged[codes] ^= 1;
+        let error = snapshot::from_bytes(&name, &damaged).unwrap_err();
+        assert!(error.detail.contains(&format!("byte {rows}")), "{name}: {error}");
+    }
 }
