@@ -427,6 +427,11 @@ def main():
                    "svs LVQ8": SvsLvq8(data, args, folder)}
         if args.engines:
             engines = {name: engine for name, engine in engines.items() if name in args.engines.split(",")}
+        # Its library ends the process on any other processor.
+        without_svs = "svs LVQ8" in engines and "GenuineIntel" not in pathlib.Path("/proc/cpuinfo").read_text()
+        if without_svs:
+            del engines["svs LVQ8"]
+            print("svs LVQ8: left out, its codes work on Intel processors alone", flush=True)
         builds = {}
         for name, engine in engines.items():
             builds[name] = engine.build()
@@ -445,6 +450,8 @@ def main():
                      f"vecino at {commit()}.",
                      f"- Begun {started:%Y-%m-%d %H:%M} UTC, ended {datetime.datetime.now(datetime.UTC):%H:%M}. Load average "
                      f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}."]
+            if without_svs:
+                facts.append("- svs LVQ8 is not among them: its codes work on Intel processors alone.")
             head = "# Measured beside other libraries\n\nWritten by `bench/compare.py`.\n\n" + "\n".join(facts) + "\n"
             keep(head + "\n" + "\n".join(parts), args.out)
 
