@@ -122,6 +122,12 @@ impl SlotSet {
         self.words_within(range).map(|(_, word)| word.count_ones() as usize).sum()
     }
 
+    /// How many slots are in the set without the one before them: the number of runs of slots in a row.
+    pub fn runs(&self) -> usize {
+        let before = std::iter::once(&0).chain(&self.words);
+        self.words.iter().zip(before).map(|(word, before)| (word & !(word << 1 | before >> 63)).count_ones() as usize).sum()
+    }
+
     /// The slots of a range, in ascending order. The range begins at a multiple of 64.
     pub fn iter_within(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
         self.words_within(range).flat_map(|(at, word)| bits(at, word))
@@ -249,6 +255,7 @@ mod tests {
             prop_assert_eq!(set.is_within(&dense), a.iter().all(|slot| dense.contains(*slot)));
             prop_assert!(other.is_within(&other));
             prop_assert_eq!(set.difference(&other).collect::<Vec<_>>(), a.difference(&b).copied().collect::<Vec<_>>());
+            prop_assert_eq!(set.runs(), a.iter().filter(|slot| **slot == 0 || !a.contains(&(**slot - 1))).count());
             prop_assert_eq!(set.every(step).collect::<Vec<_>>(), a.iter().copied().step_by(step.max(1)).collect::<Vec<_>>());
         }
     }

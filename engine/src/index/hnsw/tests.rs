@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     codes::Codes,
     distance::normalise,
+    index::Strategy,
     pool::{Pool, Sequential},
     slots::SlotSet,
     vectors::Vectors,
@@ -103,6 +104,10 @@ impl Library {
     }
 
     fn ask(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize, allowed: &SlotSet) -> Vec<(f32, u32)> {
+        self.found(index, query, k, effort, allowed).nearest
+    }
+
+    fn found(&self, index: &dyn VectorIndex, query: &[f32], k: usize, effort: usize, allowed: &SlotSet) -> Found {
         let mut query = query.to_vec();
         if self.metric == Metric::Cosine {
             normalise(&mut query).unwrap();
@@ -111,7 +116,7 @@ impl Library {
         let codes = (index.name() != Flat.name()).then_some(&self.codes);
         let (vectors, metric) = (&self.vectors, self.metric);
         let search = Search { vectors, codes, metric, query: &query, k, effort, allowed, pool: &Sequential };
-        index.search(&search).nearest
+        index.search(&search)
     }
 
     /// Recall at 10 over `queries`. Every key must be exact.
@@ -259,6 +264,40 @@ fn filters_give_k_whenever_k_match() {
         let recall = library.recall(&queries, 10, &far);
         assert!(recall > 0.6, "{count}: {recall}");
     }
+}
+
+#[test]
+fn the_way_follows_the_share_and_the_order_of_what_is_allowed() {
+    let (rows, queries) = (clustered(12_000, 16, 9), clustered(60, 16, 10));
+    let library = Library::of(Metric::Cosine, &rows);
+    let mut random = Random(11);
+    let mut scattered = |percent: u64| -> SlotSet { (0..12_000).filter(|_| random.next() % 100 < percent).collect() };
+    for (allowed, strategy, floor) in [
+        (scattered(8), Strategy::ExactScan, 1.0),
+        ((3_000..5_900).collect(), Strategy::ExactScan, 1.0),
+        (scattered(24), Strategy::TwoHopIndex, 0.9),
+        (scattered(60), Strategy::MaskedIndex, 0.9),
+        (scattered(100), Strategy::Index, 0.9),
+    ] {
+        let found = library.found(&library.graph, &queries[0], 10, 10, &allowed);
+        assert_eq!(found.strategy, strategy, "{} of 12,000", allowed.len());
+        let recall = library.recall(&queries, 10, &allowed);
+        assert!(recall >= floor, "{strategy:?}: {recall}");
+    }
+}
+
+#[test]
+fn rows_of_many_lengths_are_found_under_dot() {
+    let mut random = Random(15);
+    let mut row = |spread: f32| -> Vec<f32> {
+        let length = (spread * random.float()).exp();
+        random.vector(32).into_iter().map(|x| x * length).collect()
+    };
+    let rows: Vec<Vec<f32>> = (0..4_000).map(|_| row(0.8)).collect();
+    let queries: Vec<Vec<f32>> = (0..100).map(|_| row(0.0)).collect();
+    let library = Library::of(Metric::Dot, &rows);
+    let recall = library.recall(&queries, 24, &library.live);
+    assert!(recall > 0.9, "{recall}");
 }
 
 #[test]
