@@ -43,7 +43,7 @@ pub use norm::{NormError, normalise};
 /// Lanes of the canonical order.
 const LANES: usize = 16;
 
-/// How far ahead of a scan its rows are fetched, in bytes. The prefetchers of processors stop at the end of a page, 4 KiB.
+/// How far ahead of a scan its rows are fetched, in bytes. The prefetchers of most processors stop at the end of a page, 4 KiB.
 const AHEAD: usize = 8 << 10;
 
 /// The bytes that a cache moves together. Where lines are longer, some prefetches are in vain.
@@ -165,6 +165,17 @@ pub fn keys(metric: Metric, query: &[f32], rows: &[f32], dim: usize, out: &mut V
     }
 }
 
+/// Whether the processor's own prefetchers are quickest when left alone.
+fn scans_fetch_themselves() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        static IS_AMD: OnceLock<bool> = OnceLock::new();
+        *IS_AMD.get_or_init(x86::is_amd)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 fn scan<T, S>(query: &[T], rows: &[T], dim: usize, out: &mut Vec<S>, kernel: fn(&[T], &[T]) -> S) {
     debug_assert_eq!(query.len(), dim);
     debug_assert!(dim == 0 || rows.len().is_multiple_of(dim));
@@ -172,7 +183,8 @@ fn scan<T, S>(query: &[T], rows: &[T], dim: usize, out: &mut Vec<S>, kernel: fn(
     if dim == 0 {
         return;
     }
-    let mut later = rows.chunks_exact(dim).skip(AHEAD.div_ceil(dim.saturating_mul(size_of::<T>())));
+    let ahead = if scans_fetch_themselves() { rows.len() } else { AHEAD.div_ceil(dim.saturating_mul(size_of::<T>())) };
+    let mut later = rows.chunks_exact(dim).skip(ahead);
     out.extend(rows.chunks_exact(dim).map(|row| {
         if let Some(later) = later.next() {
             prefetch(later);

@@ -19,6 +19,17 @@ pub(super) fn available() -> impl Iterator<Item = &'static Kernels> {
         .filter_map(|(can, kernels)| can.then_some(kernels))
 }
 
+/// Whether the processor is one of AMD's, whose prefetchers follow a scan across pages: on Zen 4, a scan of floats in one thread
+/// reads 20.0 GB/s, and 15.3 when its rows are asked for 8 KiB ahead (the best plain sum: 23.8).
+pub(super) fn is_amd() -> bool {
+    // Miri has no processor to ask.
+    if cfg!(miri) {
+        return false;
+    }
+    let vendor = __cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+}
+
 macro_rules! kernels {
     ($name:literal, $sum:ident, $sum_i8:ident) => {
         // SAFETY, for each: the table is reached only through `available`, which has checked the features of both kernels.
