@@ -73,8 +73,8 @@ def report(args, lines, started, load):
             f"{(HERE / 'requirements-http.txt').read_text().strip().replace('==', ' ')}; vecino at {commit()}.",
             f"- Begun {started:%Y-%m-%d %H:%M} UTC, ended {datetime.datetime.now(datetime.UTC):%H:%M}. Load average "
             f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}.", "",
-            "Servers and client share the cores. The client is one for all servers: a thread a connection, bytes of requests made "
-            "beforehand, answers read and not parsed. Within the process, as many threads ask the engine for the same. "
+            "Servers and client share the cores. The client is one for all servers: one thread with all connections, bytes of "
+            "requests made beforehand, answers read and not parsed. Within the process, a thread a core asks the engine for the same. "
             f"{args.rounds} rounds of {args.seconds:g} s, every kind in turn; medians. Processor time is that of the server and of "
             "the client for one query. A query names no effort: each engine's own choice (Chroma: ef_search "
             f"{args.chroma_effort}, M 16, efConstruction 200).", "",

@@ -5,15 +5,19 @@ use std::{
     net::TcpStream,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{connection::request, served::Served};
+use super::{
+    connection::{Connection, request},
+    served::Served,
+};
 use crate::clock;
 
 /// Queries of one kind: latencies in milliseconds, sorted, how many a second, and processor seconds for each.
@@ -31,32 +35,38 @@ impl Measured {
     }
 }
 
-/// Asks a server over so many connections, each with one request at a time.
+/// Asks a server over so many connections, each with one request at a time. One thread has them all: it shares the cores with the
+/// server, and changes of threads would be most of what it costs.
 pub(super) fn over_http(served: &Served, requests: &[Vec<u8>], connections: usize, seconds: f64) -> Result<Measured> {
-    let (server_cpu, client_cpu) = (served.cpu_seconds(), clock::process_seconds());
-    let (next, begun) = (AtomicUsize::new(0), Instant::now());
-    let ask = || -> Result<Vec<f64>> {
-        let mut connection = served.connect()?;
-        let mut millis = Vec::new();
-        while begun.elapsed().as_secs_f64() < seconds {
-            let request = &requests[next.fetch_add(1, Ordering::Relaxed) % requests.len()];
-            let asked = Instant::now();
-            connection.send(request)?;
-            millis.push(asked.elapsed().as_secs_f64() * 1e3);
-        }
-        Ok(millis)
+    let (mut next, mut millis) = (requests.iter().cycle(), Vec::new());
+    let mut ask = |connection: &mut Connection| -> Result<Instant> {
+        let asked = Instant::now();
+        next.next().map_or(Ok(()), |request| connection.begin(request))?;
+        Ok(asked)
     };
-    let mut millis = thread::scope(|scope| {
-        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(ask)).collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client failed"))??);
+    let mut open = (0..connections).map(|_| served.connect()).collect::<Result<Vec<_>>>()?;
+    let (server_cpu, client_cpu, begun) = (served.cpu_seconds(), clock::thread_seconds(), Instant::now());
+    let mut asked = open.iter_mut().map(&mut ask).collect::<Result<Vec<_>>>()?;
+    let mut waiting = connections;
+    while waiting > 0 {
+        let mut polled: Vec<PollFd<'_>> = open.iter().map(|connection| PollFd::new(connection, PollFlags::IN)).collect();
+        poll(&mut polled, None)?;
+        let ready: Vec<bool> = polled.iter().map(|one| !one.revents().is_empty()).collect();
+        for ((connection, asked), _) in open.iter_mut().zip(&mut asked).zip(ready).filter(|(_, ready)| *ready) {
+            if !connection.read()? {
+                continue;
+            }
+            millis.push(asked.elapsed().as_secs_f64() * 1e3);
+            if begun.elapsed().as_secs_f64() < seconds {
+                *asked = ask(connection)?;
+            } else {
+                waiting -= 1;
+            }
         }
-        Ok::<_, anyhow::Error>(all)
-    })?;
+    }
     let (count, elapsed) = (millis.len() as f64, begun.elapsed().as_secs_f64());
     let each = |seconds: f64| seconds * 1e6 / count;
-    let (server_cpu_us, client_cpu_us) = (each(served.cpu_seconds() - server_cpu), each(clock::process_seconds() - client_cpu));
+    let (server_cpu_us, client_cpu_us) = (each(served.cpu_seconds() - server_cpu), each(clock::thread_seconds() - client_cpu));
     millis.sort_by(f64::total_cmp);
     Ok(Measured { qps: count / elapsed, millis, server_cpu_us, client_cpu_us })
 }

@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Http) -> Result<()> {
         all.push(Served::chroma(chroma, folders.1.path(), args.chroma_effort)?);
         ingest(args, &all[1], &base)?;
     }
-    measure(args, &all, library, &queries, &truth)
+    measure(args, cores, &all, library, &queries, &truth)
 }
 
 fn say(line: &Value) {
@@ -174,7 +174,14 @@ fn ingest(args: &Http, served: &Served, base: &Matrix<f32>) -> Result<()> {
 }
 
 /// Queries of every kind, in turn.
-fn measure(args: &Http, all: &[Served], library: &Library, queries: &Matrix<f32>, truth: &[Vec<u32>]) -> Result<()> {
+fn measure(
+    args: &Http,
+    cores: usize,
+    all: &[Served],
+    library: &Library,
+    queries: &Matrix<f32>,
+    truth: &[Vec<u32>],
+) -> Result<()> {
     let asks = |served: &Served| -> Vec<Vec<u8>> {
         let ask = |query: &[f32]| {
             let (path, body) = served.asks(query, args.k);
@@ -190,13 +197,13 @@ fn measure(args: &Http, all: &[Served], library: &Library, queries: &Matrix<f32>
     let questions: Vec<Query> = queries.rows().map(ask).collect();
     let (mut inside, mut http): (Vec<f64>, Vec<Vec<Measured>>) = (Vec::new(), all.iter().map(|_| Vec::new()).collect());
     for _ in 0..args.rounds {
-        inside.push(searches(args, library, &questions)?);
+        inside.push(searches(cores, args.seconds, library, &questions)?);
         for ((served, requests), rounds) in all.iter().zip(&requests).zip(&mut http) {
             rounds.push(over_http(served, requests, args.connections, args.seconds)?);
         }
     }
     let inside = median(&inside);
-    say(&json!({"what": "query", "engine": "in process", "threads": args.connections, "k": args.k, "qps": inside}));
+    say(&json!({"what": "query", "engine": "in process", "threads": cores, "k": args.k, "qps": inside}));
     let told = |rounds: &[Measured], figure: &dyn Fn(&Measured) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
     let ours = told(&http[0], &|one| one.qps);
     for ((served, rounds), recall) in all.iter().zip(&http).zip(recalls) {
@@ -226,17 +233,17 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The library of this process, searched by as many threads as there are connections: queries a second.
-fn searches(args: &Http, library: &Library, questions: &[Query]) -> Result<f64> {
+/// The library of this process, searched by as many threads as there are cores: queries a second.
+fn searches(cores: usize, seconds: f64, library: &Library, questions: &[Query]) -> Result<f64> {
     let (next, begun) = (AtomicUsize::new(0), Instant::now());
     let search = || -> Result<()> {
-        while begun.elapsed().as_secs_f64() < args.seconds {
+        while begun.elapsed().as_secs_f64() < seconds {
             library.query(&questions[next.fetch_add(1, Ordering::Relaxed) % questions.len()], &Sequential)?;
         }
         Ok(())
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..args.connections).map(|_| scope.spawn(search)).collect();
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(search)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a search failed"))?)
     })?;
     Ok(next.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64())
