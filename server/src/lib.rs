@@ -17,6 +17,7 @@ pub mod live_recall;
 pub mod memory;
 mod metrics;
 pub mod network;
+mod request_id;
 pub mod security;
 pub mod serve;
 pub mod service;

@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     RequestExt,
     body::{Body, HttpBody},
-    extract::{ConnectInfo, MatchedPath, RawPathParams, Request, State},
+    extract::{ConnectInfo, MatchedPath, RawPathParams, Request},
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -16,15 +16,17 @@ use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, RefOr, ResponseBuilder,
 use vecino_engine::plan::library_not_found;
 
 use super::{
-    App,
-    layers::request_id,
+    App, idempotency,
     problem::{Answer, Problem},
 };
-use crate::memory::Room;
-use crate::security::{
-    Caller, Role, Scope,
-    audit::{Act, AuditLog},
-    keys::KeyRing,
+use crate::{
+    memory::Room,
+    request_id,
+    security::{
+        Caller, Role, Scope,
+        audit::{Act, AuditLog},
+        keys::KeyRing,
+    },
 };
 
 /// Routes that everybody may ask for.
@@ -191,23 +193,25 @@ pub(super) fn on_behalf<F: Future>(work: F) -> impl Future<Output = F::Output> {
 
 /// Leave to work on the request, for as long as it is held.
 pub(super) fn begin(app: &App) -> Answer<OwnedSemaphorePermit> {
-    caller(app).limits.begin().ok_or_else(|| {
+    let begun =
+        PASSED.try_with(|passed| passed.caller.limits.begin()).unwrap_or_else(|_| app.guard.keys.anonymous().limits.begin());
+    begun.ok_or_else(|| {
         let detail = "as many requests of this key are worked on as it may have at once; try again when one is answered";
         Problem::new("too_many_requests", detail).retry_after(Duration::from_secs(1))
     })
 }
 
 /// The layer.
-pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn check(app: &App, mut request: Request, next: Next) -> Response {
     let guard = &app.guard;
     let route = request.extensions().get::<MatchedPath>().cloned();
     let rule = guard.rule(route.as_ref().map(MatchedPath::as_str), request.method(), request.uri());
     let audited = rule.is_some_and(|rule| rule.audited);
     let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let what = audited.then(|| (request.method().clone(), request.uri().path().to_owned()));
 
-    let admitted = admit(&app, rule, route.as_ref(), &mut request).await;
-    let key = admitted.as_ref().map_or_else(|_| "unknown".to_owned(), |(caller, _)| caller.key.clone());
+    let admitted = admit(app, rule, route.as_ref(), &mut request).await;
+    let key = what.as_ref().map(|_| admitted.as_ref().map_or_else(|_| "unknown".to_owned(), |(caller, _)| caller.key.clone()));
     let response = match admitted {
         Err(problem) => refuse(problem, request).await,
         Ok((caller, _room)) => {
@@ -215,16 +219,16 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
             PASSED
                 .scope(Passed { caller, reads }, async {
                     match whole(request).await {
-                        Ok(request) => next.run(request).await,
+                        Ok(request) => idempotency::once(app, request, next).await,
                         Err(problem) => problem.into_response(),
                     }
                 })
                 .await
         }
     };
-    if audited {
+    if let Some(((method, path), key)) = what.zip(key) {
         let (status, at) = (response.status().as_u16(), app.service.now().to_string());
-        let id = request_id();
+        let id = request_id::current();
         let method = method.as_str();
         let act = Act { at, key: &key, from, method, path: &path, status, request_id: &id };
         tokio::task::block_in_place(|| guard.audit.write(&act));

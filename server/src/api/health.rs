@@ -64,8 +64,7 @@ async fn live() -> Json<Well> {
     (status = 503, description = "Writes are refused until a restart; `detail` says why.", body = Document,
         content_type = "application/problem+json")))]
 async fn ready(State(app): State<App>) -> Answer<Json<Well>> {
-    let service = app.service;
-    let failure = tokio::task::spawn_blocking(move || service.failure()).await;
+    let failure = tokio::task::spawn_blocking(move || app.service.failure()).await;
     match failure {
         Ok(None) => Ok(Json(Well { status: "ok" })),
         // Whoever asks needs no key, so the detail names no file; the log does.

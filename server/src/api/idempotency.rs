@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody as _, to_bytes},
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -27,9 +27,9 @@ use utoipa::openapi::{
 use super::{
     App,
     guard::{self, STREAMED},
-    layers,
     problem::{Answer, Problem},
 };
+use crate::request_id;
 
 static KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -143,7 +143,7 @@ impl Remembered {
 }
 
 /// The layer.
-pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn once(app: &App, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match request.headers().get(&KEY) {
         // What no route does is refused for that, whatever key comes with it.
@@ -155,7 +155,7 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
     }
 }
 
-async fn answer(app: App, key: &HeaderValue, request: Request, next: Next) -> Answer<Response> {
+async fn answer(app: &App, key: &HeaderValue, request: Request, next: Next) -> Answer<Response> {
     let sound = |key: &&str| !key.is_empty() && key.len() <= MAX_KEY_CHARS && key.bytes().all(|byte| byte.is_ascii_graphic());
     let key = key.to_str().ok().filter(sound).ok_or_else(|| {
         let detail = format!("an idempotency key has 1 to {MAX_KEY_CHARS} visible ASCII characters");
@@ -165,7 +165,7 @@ async fn answer(app: App, key: &HeaderValue, request: Request, next: Next) -> An
         let detail = "what is streamed takes no idempotency key; an import can be sent again with on_conflict=skip";
         return Err(Problem::new("bad_request", detail).field("Idempotency-Key"));
     }
-    let name = (guard::caller(&app).key, key.to_owned());
+    let name = (guard::caller(app).key, key.to_owned());
     let (head, body) = request.into_parts();
     let body = to_bytes(body, app.max_body_bytes).await.map_err(|_| {
         let detail = "the body did not arrive whole, or is larger than this server takes; send it in several requests";
@@ -182,7 +182,8 @@ async fn answer(app: App, key: &HeaderValue, request: Request, next: Next) -> An
         Err(kept) => return Ok(kept.replay()),
     };
     let request = Request::from_parts(head, Body::from(body));
-    let work = guard::on_behalf(layers::under_same_id(async move { keep(under_way, next.run(request).await).await }));
+    let work =
+        guard::on_behalf(request_id::under(request_id::current(), async move { keep(under_way, next.run(request).await).await }));
     tokio::spawn(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request panicked");
         Err(Problem::new("internal", "the request failed for a reason that is not its own; the log has more"))

@@ -31,6 +31,7 @@ mod transfer;
 mod web;
 
 use std::{
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -46,8 +47,8 @@ use axum::{
     middleware,
     routing::get,
 };
+use tower::util::option_layer;
 use tower_http::{
-    catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate, predicate::SizeAbove},
     cors::{AllowHeaders, CorsLayer},
 };
@@ -59,6 +60,7 @@ use self::guard::Guard;
 use crate::{
     host,
     memory::Memory,
+    request_id,
     security::{audit::AuditLog, keys::KeyRing},
     service::Service,
     telemetry::Telemetry,
@@ -86,9 +88,12 @@ pub struct Options {
     pub origins: Vec<HeaderValue>,
 }
 
-/// What handlers share.
+/// What handlers share: one thing to be cloned, for a request does so several times.
 #[derive(Clone, Debug)]
-struct App {
+struct App(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     service: Arc<Service>,
     openapi: Bytes,
     max_body_bytes: usize,
@@ -96,6 +101,16 @@ struct App {
     memory: Arc<Memory>,
     started_at: Timestamp,
     answers: Arc<idempotency::Answers>,
+    timeout: Duration,
+    telemetry: Telemetry,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 #[derive(OpenApi)]
@@ -127,24 +142,26 @@ struct Description;
 /// # Errors
 /// When the description of the API cannot be written as JSON.
 pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router> {
+    let Options { max_body_bytes, timeout, keys, audit, loopback, memory, telemetry, origins } = options;
     let (router, description) = described().split_for_parts();
-    let guard = Arc::new(Guard::new(options.keys, options.audit, options.loopback, &description));
+    let guard = Arc::new(Guard::new(keys, audit, loopback, &description));
     let openapi = complete(description, guard.keys.required())?;
-    let (max_body_bytes, memory, started_at) = (options.max_body_bytes, options.memory, service.now());
-    let app = App { service, openapi, max_body_bytes, guard, memory, started_at, answers: Arc::default() };
+    let (started_at, answers) = (service.now(), Arc::default());
+    let app = App(Arc::new(Shared { service, openapi, max_body_bytes, guard, memory, started_at, answers, timeout, telemetry }));
     let compress = CompressionLayer::new().compress_when(SizeAbove::new(1024).and(Compressible));
+    // As one layer: the router clones and boxes every one for every request.
+    let layers = (
+        compress,
+        option_layer(cors(origins)),
+        middleware::from_fn_with_state(app.clone(), layers::around),
+        DefaultBodyLimit::max(max_body_bytes),
+    );
     Ok(router
         .route("/openapi.json", get(system::openapi))
         .route("/models/{name}", get(web::model))
         .fallback(web::file)
         .method_not_allowed_fallback(web::method_not_allowed)
-        .layer(DefaultBodyLimit::max(options.max_body_bytes))
-        .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
-        .layer(middleware::from_fn_with_state(app.clone(), guard::check))
-        .layer(cors(options.origins))
-        .layer(middleware::from_fn_with_state((options.timeout, options.telemetry), layers::around))
-        .layer(compress)
+        .layer(layers)
         .with_state(app))
 }
 
@@ -160,21 +177,21 @@ fn complete(mut description: utoipa::openapi::OpenApi, keys: bool) -> anyhow::Re
 }
 
 /// Pages of these origins may ask, with keys in headers and never with cookies.
-fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
-    let layer = CorsLayer::new();
+fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
     if origins.is_empty() {
-        return layer;
+        return None;
     }
     let exposed = ["etag", "location", "retry-after", "x-request-id", "x-vecino-seq", "idempotency-replayed"];
     let exposed = exposed.map(HeaderName::from_static);
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-    layer
+    let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods(methods)
         // Whatever the browser asks for by name: `*` would leave out `Authorization`.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(exposed)
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_secs(600));
+    Some(layer)
 }
 
 /// The routes with their descriptions.
@@ -244,14 +261,15 @@ async fn blocking<T: Send + 'static>(app: &App, work: impl FnOnce(&Service) -> R
     let permit = guard::begin(app)?;
     let abandoned = Abandoned::default();
     let given_up = guard::reads().then(|| Arc::clone(&abandoned.0));
+    let id = request_id::current();
     let done = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        host::unless(given_up, || work(&service))
+        request_id::during(id, || host::unless(given_up, || work(&service)))
     });
     match done.await {
         Ok(result) => result.map_err(Problem::from),
         Err(error) => {
-            tracing::error!(%error, request_id = layers::request_id(), "a request panicked");
+            tracing::error!(%error, request_id = request_id::current(), "a request panicked");
             Err(Problem::new("internal", "the request failed for a reason that is not its own; the log has more"))
         }
     }

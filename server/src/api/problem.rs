@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use utoipa::ToSchema;
 use vecino_engine::{Code, Error};
 
-use super::layers::request_id;
+use crate::request_id;
 
 /// An answer that says what went wrong.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Problem {
             expected: None,
             received: None,
             line: None,
-            request_id: request_id(),
+            request_id: request_id::current(),
             retry_after: None,
         }))
     }
@@ -166,7 +166,7 @@ impl From<Error> for Problem {
         let title = Code::ALL.iter().find(|(code, _)| *code == error.code).map_or("", |(_, meaning)| meaning);
         let status = status_of(&error);
         if status.is_server_error() {
-            tracing::error!(%error, request_id = request_id(), "a request failed");
+            tracing::error!(%error, request_id = request_id::current(), "a request failed");
         }
         let mut problem = Self::with(error.code.as_str(), status, title, error.detail);
         (problem.0.field, problem.0.expected, problem.0.received) = (error.field, error.expected, error.received);

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
@@ -214,14 +219,20 @@ async fn query(
     Path(library): Path<String>,
     Params(params): Params<ReadParams>,
     Body(input): Body<QueryInput>,
-) -> Answer<Json<Answered>> {
+) -> Answer<Response> {
     let question = input.read()?;
     if params.min_seq.is_none() && app.service.is_quick(&library, &question) {
         // To another thread and back would take longer.
         let _permit = guard::begin(&app)?;
-        return Ok(Json(app.service.query(&library, question)?));
+        return json(&app.service.query(&library, question)?);
     }
-    Ok(Json(reading(&app, params.min_seq, move |service| service.query(&library, question)).await?))
+    json(&reading(&app, params.min_seq, move |service| service.query(&library, question)).await?)
+}
+
+/// An answer in JSON. Hits have many small parts, and with [`Json`] each would ask whether there is room for it.
+fn json(answer: &impl Serialize) -> Answer<Response> {
+    let bytes = serde_json::to_vec(answer).map_err(|error| Problem::new("internal", error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
 /// Answers several queries, all as of the same write.
@@ -233,11 +244,11 @@ async fn query_batch(
     Path(library): Path<String>,
     Params(params): Params<ReadParams>,
     Body(input): Body<QueryBatchInput>,
-) -> Answer<Json<QueryBatchAnswered>> {
+) -> Answer<Response> {
     let read = |(at, query): (usize, QueryInput)| query.read().map_err(|problem| problem.within(&format!("queries[{at}]")));
     let questions = input.queries.into_iter().enumerate().map(read).collect::<Answer<Vec<_>>>()?;
     let answers = reading(&app, params.min_seq, move |service| service.query_batch(&library, questions)).await?;
-    Ok(Json(QueryBatchAnswered { answers }))
+    json(&QueryBatchAnswered { answers })
 }
 
 /// Answers a query by document: the nearest documents, and of each its nearest chunks.
@@ -251,7 +262,7 @@ async fn query_groups(
     Path(library): Path<String>,
     Params(params): Params<ReadParams>,
     Body(input): Body<GroupsInput>,
-) -> Answer<Json<GroupsAnswered>> {
+) -> Answer<Response> {
     let question = input.query.read().map_err(|problem| problem.within("query"))?;
     let size = small(input.size, 3);
     let answer = move |service: &Service| {
@@ -260,7 +271,7 @@ async fn query_groups(
             _ => error.within("query"),
         })
     };
-    Ok(Json(reading(&app, params.min_seq, answer).await?))
+    json(&reading(&app, params.min_seq, answer).await?)
 }
 
 /// Counts the values of fields over the chunks that a filter lets through.

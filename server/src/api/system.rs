@@ -80,5 +80,5 @@ async fn write_snapshots(State(app): State<App>) -> Answer<Json<SnapshotsWritten
 
 /// The description of this API.
 pub(super) async fn openapi(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], app.openapi)
+    ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone())
 }

@@ -10,7 +10,10 @@ use vecino_engine::{
     filter::Filter,
     group::Groups,
     library::Library,
-    model::limits::{MAX_HITS_PER_BATCH, MAX_QUERIES_PER_BATCH, MAX_QUERY_CHARS},
+    model::{
+        IndexType,
+        limits::{MAX_HITS_PER_BATCH, MAX_QUERIES_PER_BATCH, MAX_QUERY_CHARS},
+    },
     near::{Example, Refine},
     plan::chunk_not_found,
     query::{Answer, Include, Query},
@@ -18,7 +21,7 @@ use vecino_engine::{
 };
 
 use super::{Service, embedding::no_known_word};
-use crate::{live_recall::Sample, metrics::METRICS};
+use crate::{live_recall::Sample, metrics::METRICS, request_id};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -85,6 +88,9 @@ const QUICK_NUMBERS: usize = 1 << 18;
 /// Hits of a quick answer, at most.
 const QUICK_K: usize = 100;
 
+/// Effort of a quick search of a graph, at most.
+const QUICK_EFFORT: usize = 256;
+
 /// Characters of a text that are embedded quickly, at most.
 const QUICK_CHARS: usize = 500;
 
@@ -103,7 +109,8 @@ impl Service {
         let exact = target_recall.unwrap_or(library.info().index.target_recall) >= 1.0;
         let scanned = if index.serving.is_approximate() && !exact { index.unlinked } else { library.chunk_count() };
         let scanned = scanned.saturating_mul(library.vectors().dimension());
-        near && filter.is_none() && effort.is_none() && !include.embedding && *k <= QUICK_K && scanned <= QUICK_NUMBERS
+        let effort = effort.is_none_or(|effort| index.serving == IndexType::Hnsw && effort <= QUICK_EFFORT);
+        near && filter.is_none() && effort && !include.embedding && *k <= QUICK_K && scanned <= QUICK_NUMBERS
     }
 
     /// Answers a question.
@@ -193,8 +200,10 @@ impl Service {
             METRICS.query(explain.index, explain.strategy, took);
             if self.slow_query.is_some_and(|limit| took > limit) {
                 let (took_ms, explain) = (took.as_secs_f64() * 1e3, serde_json::json!(explain));
-                let returned = answer.hits.len();
-                tracing::warn!(target: "slow_query", library = name, k, returned, took_ms, %explain, "a query was slow");
+                let (returned, request_id) = (answer.hits.len(), request_id::current());
+                tracing::warn!(
+                    target: "slow_query", library = name, k, returned, took_ms, %explain, request_id, "a query was slow"
+                );
             }
         }
         answer.explain = answer.explain.filter(|_| wanted);

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -152,10 +153,14 @@ fn a_slow_query_is_logged_with_its_explanation() {
     assert!(!server.log().contains("slow_query"));
     drop(server);
     let server = Server::start_with(folder.path(), &["--slow-query-ms", "0.000001"]);
-    let reply = server.post("/v1/libraries/words/query", &json!({"text": "dog"})).ok();
-    assert_eq!(reply.get("explain"), None);
-    let log = server.log();
-    assert!(log.contains("slow_query") && log.contains("exact_scan"), "{log}");
+    // The first is answered on the thread that read it, the second on another one.
+    for question in [json!({"text": "dog"}), json!({"text": "dog", "filter": {"id": {"$ne": "x"}}})] {
+        let reply = server.post("/v1/libraries/words/query", &question);
+        assert_eq!((reply.status, reply.json.get("explain")), (200, None));
+        let (log, id) = (server.log(), &reply.headers["x-request-id"]);
+        let line = log.lines().find(|line| line.contains("slow_query") && line.contains(id));
+        assert!(line.is_some_and(|line| line.contains("exact_scan")), "{log}");
+    }
 }
 
 #[test]
@@ -186,4 +191,33 @@ fn a_collector_gets_a_span_for_every_request() {
     let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
     assert_eq!((&span["name"], &span["parentSpanId"]), (&json!("GET /v1/libraries"), &json!("b7ad6b7169203331")));
     assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn an_open_request_is_answered_before_the_end() {
+    let folder = tempdir().unwrap();
+    let server = with_words(folder.path());
+    let body = json!({"id": "late", "metadata": {"title": "Late"}, "text": "A last word."}).to_string();
+    let mut stream = server.connect();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /v1/libraries/words/documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    // The server waits for the body from here on.
+    assert!(answer(&stream).starts_with("HTTP/1.1 100"));
+    let (idle, address) = (server.connect(), server.url().trim_start_matches("http://").to_owned());
+    let ended = thread::spawn(move || server.stop());
+    let patience = Instant::now();
+    while TcpStream::connect(&address).is_ok() {
+        assert!(patience.elapsed() < Duration::from_secs(20), "new connections are taken");
+        thread::sleep(Duration::from_millis(10));
+    }
+    stream.write_all(body.as_bytes()).unwrap();
+    assert!(answer(&stream).starts_with("HTTP/1.1 201"));
+    assert_eq!(ended.join().unwrap().code(), Some(0));
+    drop(idle);
+    Server::start(folder.path()).get("/v1/libraries/words/documents/late").ok();
 }
