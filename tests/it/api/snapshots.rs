@@ -1,6 +1,9 @@
 //! Snapshots that are kept: taken, listed, downloaded, uploaded, restored and deleted.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -154,4 +157,36 @@ fn snapshots_end_when_they_are_told_to() {
     let server = Server::start(folder.path());
     assert_eq!(server.get(SNAPSHOTS).ok(), json!({"snapshots": []}));
     assert!(!files(folder.path()).contains_key("nobody.snapshot"));
+}
+
+#[test]
+fn what_a_crash_leaves_of_a_restoration_can_be_deleted() {
+    let folder = tempdir().unwrap();
+    let server = with_words(folder.path());
+    let chunk = |number: usize| json!({"document_id": "many", "text": number.to_string(), "embedding": [number, 1.0]});
+    server.post("/v1/libraries", &json!({"name": "pairs"})).ok();
+    let document = json!({"id": "many", "metadata": {"title": "Many"}, "chunks": []});
+    server.post("/v1/libraries/pairs/documents", &document).ok();
+    for thousand in 0..30 {
+        let chunks: Vec<Value> = (0..1_000).map(|number| chunk(1_000 * thousand + number)).collect();
+        server.post("/v1/libraries/pairs/chunks:batch", &json!({"chunks": chunks})).ok();
+    }
+    let before = lines(&server, "pairs");
+    let taken = take(&server, "pairs");
+    assert_eq!(restore(&server, &taken, &json!({})).status, 202);
+    let working = |server: &Server| -> Option<String> {
+        let all = server.get("/v1/libraries").ok();
+        let names = all["libraries"].as_array().unwrap().iter().map(|library| library["name"].as_str().unwrap().to_owned());
+        names.into_iter().find(|name| name.starts_with("restoring-"))
+    };
+    let patience = Instant::now();
+    while working(&server).is_none() {
+        assert!(patience.elapsed() < Duration::from_secs(20), "it has not begun, or has ended");
+    }
+    server.kill();
+    let server = Server::start(folder.path());
+    assert_eq!(lines(&server, "pairs"), before);
+    let left = working(&server).expect("it ended too soon to be interrupted");
+    server.delete(&format!("/v1/libraries/{left}")).ok();
+    assert_eq!((working(&server), lines(&server, "pairs")), (None, before));
 }
