@@ -6,7 +6,6 @@ use crate::{
     codec::Frame,
     command::Command,
     error::{Code, Error, Result},
-    filter::PostingsJob,
     journal::{Journal, Opened, Recovery},
     plan::Plan,
     pool::Pool,
@@ -79,9 +78,11 @@ impl<S: Storage> Database<S> {
             self.state.install(&finished);
             done += 1;
         }
-        let postings: Vec<PostingsJob> = self.state.loaded().filter_map(|library| library.postings_job(true)).collect();
-        for job in postings {
-            self.state.install_postings(&job.run());
+        let wanted = self.state.loaded().filter(|library| library.wants_postings(true));
+        for library in wanted.map(|library| library.info.id.clone()).collect::<Vec<_>>() {
+            if let Some(job) = self.state.begin_postings(&library) {
+                self.state.install_postings(&job.run());
+            }
         }
         done
     }

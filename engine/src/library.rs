@@ -13,7 +13,7 @@ use imbl::{OrdMap, Vector};
 
 use crate::{
     codes::Codes,
-    filter::Postings,
+    filter::{Posting, Postings},
     indexing::Indexing,
     model::{Attributes, Chunk, ChunkMetadata, Contract, Document, DocumentMetadata, Field, FieldId, Fields, Id, LibraryInfo},
     record::DocumentPut,
@@ -65,6 +65,7 @@ pub struct Library {
     pub(crate) postings: Option<Arc<Postings>>,
     /// Slots whose metadata the postings do not know as it is now.
     pub(crate) unposted: Arc<SlotSet>,
+    pub(crate) posting: Option<Posting>,
     pub(crate) seq: u64,
     pub(crate) aliases: Arc<BTreeSet<Box<str>>>,
 }
@@ -88,6 +89,7 @@ impl Library {
             indexing: Indexing::default(),
             postings: None,
             unposted: Arc::default(),
+            posting: None,
             seq,
             aliases: Arc::default(),
         }
@@ -224,7 +226,7 @@ impl Library {
     pub(crate) fn change_schema(&mut self, fields: Vec<Field>, dropped: Option<FieldId>) {
         self.fields = Arc::new(fields.into_iter().collect());
         let Some(dropped) = dropped else { return };
-        (self.postings, self.unposted) = (None, Arc::default());
+        (self.postings, self.unposted, self.posting) = (None, Arc::default(), None);
         let has = |attributes: &Attributes| attributes.iter().any(|(field, _)| *field == dropped);
         for place in 0..self.documents.len() {
             if self.document_at(place as u32).is_some_and(|entry| has(&entry.document.attributes))

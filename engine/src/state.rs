@@ -6,7 +6,7 @@ use imbl::OrdMap;
 
 use crate::{
     error::Result,
-    filter::PostingsDone,
+    filter::{PostingsDone, PostingsJob},
     indexing::{IndexDone, IndexJob, Occasion},
     library::Library,
     model::{Id, IndexSettings},
@@ -123,6 +123,11 @@ impl State {
         }
     }
 
+    /// Begins new postings of a library that [wants](Library::wants_postings) them.
+    pub fn begin_postings(&mut self, library: &Id) -> Option<PostingsJob> {
+        self.library_mut(library).map(Library::begin_postings)
+    }
+
     /// Puts new postings into their library.
     pub fn install_postings(&mut self, done: &PostingsDone) {
         if let Some(library) = self.library_mut(done.library()) {
@@ -167,7 +172,7 @@ impl State {
                     self.names.insert(info.name.clone(), info.id.clone());
                     let old = self.libraries.get(&info.id).map(Holding::summary);
                     let aliases = old.map_or_else(Arc::default, |old| old.aliases);
-                    self.insert(Library { info: Arc::new(info), aliases, seq, ..source.clone() });
+                    self.insert(Library { info: Arc::new(info), aliases, seq, posting: None, ..source.clone() });
                 }
             }
             Record::AliasesSet { aliases } => {

@@ -75,5 +75,5 @@ pub use eval::{Cell, Row};
 pub use json::Filter;
 pub use operand::Order;
 pub use operator::Operator;
-pub(crate) use postings::Postings;
+pub(crate) use postings::{Posting, Postings};
 pub use postings::{PostingsDone, PostingsJob};

@@ -237,46 +237,43 @@ impl Library {
         if self.postings.is_some() {
             Arc::make_mut(&mut self.unposted).insert(slot);
         }
+        if let Some(begun) = &mut self.posting {
+            Arc::make_mut(&mut begun.touched).insert(slot);
+        }
     }
 
-    /// New postings to be built, if they are worth it: when half of the library has changed since the last, or a few hundred slots and
-    /// the library is at rest.
-    pub fn postings_job(&self, at_rest: bool) -> Option<PostingsJob> {
+    /// Whether new postings are worth it: when half of the library has changed since the last, or a few hundred slots and the
+    /// library is at rest.
+    pub fn wants_postings(&self, at_rest: bool) -> bool {
         let enough = if at_rest { AT_REST } else { self.live.len() / 2 };
-        let due = self.live.len() >= FEW && (self.postings.is_none() || self.unposted.len() >= enough.max(1));
-        due.then(|| PostingsJob { library: self.clone() })
+        self.live.len() >= FEW && (self.postings.is_none() || self.unposted.len() >= enough.max(1))
     }
 
+    /// New postings of the library as it is now. From here on it is noted what they will not know, so that they are installed in
+    /// a moment.
+    pub(crate) fn begin_postings(&mut self) -> PostingsJob {
+        self.posting = Some(Posting { since: self.seq, touched: Arc::default() });
+        PostingsJob { library: self.clone() }
+    }
+
+    /// Postings that were not begun last are left out.
     pub(crate) fn install_postings(&mut self, done: &PostingsDone) {
-        let then = &done.library;
-        if !self.fields.list().starts_with(then.fields.list()) {
-            return;
+        let begun = self.posting.take_if(|begun| begun.since == done.library.seq);
+        let same_fields = self.fields.list().starts_with(done.library.fields.list());
+        if let Some(begun) = begun.filter(|_| same_fields) {
+            self.postings = Some(Arc::clone(&done.postings));
+            self.unposted = begun.touched;
         }
-        let mut changed = SlotSet::default();
-        for slot in 0..self.chunks.len().max(then.chunks.len()) as u32 {
-            if !self.has_same_metadata(then, slot) {
-                changed.insert(slot);
-            }
-        }
-        self.postings = Some(Arc::clone(&done.postings));
-        self.unposted = Arc::new(changed);
     }
+}
 
-    /// Whether filters surely see the same of a slot in another version of the library.
-    fn has_same_metadata(&self, other: &Self, slot: u32) -> bool {
-        let entry = |library: &Self| library.chunks.get(slot as usize).cloned().flatten();
-        let document = |library: &Self, place: u32| library.documents.get(place as usize).cloned().flatten();
-        match (entry(self), entry(other)) {
-            (None, None) => true,
-            (Some(now), Some(then)) if Arc::ptr_eq(&now, &then) => {
-                match (document(self, now.document), document(other, then.document)) {
-                    (Some(now), Some(then)) => Arc::ptr_eq(&now, &then),
-                    _ => false,
-                }
-            }
-            _ => false,
-        }
-    }
+/// Postings that are being built.
+#[derive(Clone, Debug)]
+pub(crate) struct Posting {
+    /// Sequence of the library that they are of.
+    since: u64,
+    /// Slots whose metadata has changed since then.
+    touched: Arc<SlotSet>,
 }
 
 /// Building postings: to be run on any thread.
@@ -304,5 +301,54 @@ impl PostingsDone {
     /// The library that it is for.
     pub fn library(&self) -> &Id {
         &self.library.info().id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        command::{ChunkDraft, Command, DocumentDraft, LibraryDraft, OnConflict},
+        model::Timestamp,
+        state::State,
+    };
+
+    fn execute(state: &mut State, command: Command) {
+        let record = state.plan(command).unwrap().record.unwrap();
+        state.apply(state.seq() + 1, record);
+    }
+
+    fn chunk(number: usize) -> ChunkDraft {
+        ChunkDraft { id: format!("c{number}"), text: "text".into(), embedding: vec![1.0, 2.0], ..ChunkDraft::default() }
+    }
+
+    fn add(state: &mut State, number: usize) {
+        let chunks = vec![chunk(number)];
+        let (library, document, now) = ("l".into(), "d".into(), Timestamp::from_micros(0));
+        execute(state, Command::AddChunks { library, document, chunks, embedded_by: None, now });
+    }
+
+    #[test]
+    fn postings_know_all_but_what_was_written_while_they_were_built() {
+        let mut state = State::default();
+        execute(&mut state, Command::CreateLibrary(LibraryDraft { id: "l".into(), name: "l".into(), ..LibraryDraft::default() }));
+        let chunks = (0..FEW).map(chunk).collect();
+        let documents = vec![DocumentDraft { id: "d".into(), title: "d".into(), chunks, ..DocumentDraft::default() }];
+        let now = Timestamp::from_micros(0);
+        let on_conflict = OnConflict::Refuse;
+        execute(&mut state, Command::PutDocuments { library: "l".into(), documents, on_conflict, embedded_by: None, now });
+        let id = state.library("l").unwrap().info.id.clone();
+        assert!(state.library("l").unwrap().wants_postings(false));
+        let [outdated, job] = [FEW, FEW + 1].map(|number| {
+            add(&mut state, number);
+            state.begin_postings(&id).unwrap()
+        });
+        add(&mut state, 2 * FEW);
+        state.install_postings(&outdated.run());
+        assert!(state.library("l").unwrap().postings.is_none());
+        state.install_postings(&job.run());
+        let library = state.library("l").unwrap();
+        assert!(library.postings.is_some() && !library.wants_postings(false));
+        assert_eq!(library.unposted.iter().collect::<Vec<_>>(), [library.slot(&format!("c{}", 2 * FEW)).unwrap()]);
     }
 }

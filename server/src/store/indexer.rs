@@ -13,7 +13,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::available_parallelism,
+    thread::{self, available_parallelism},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,9 @@ use super::{Durability, Shared, interrupted};
 
 /// A library that has not been written to for this long is at rest.
 const REST: Duration = Duration::from_millis(400);
+
+/// States that are published within so long are looked at together, so that not every write wakes a thread.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Fewer slots than this are compared in some microseconds, and not worth a record.
 const TAIL: usize = 256;
@@ -64,14 +67,16 @@ impl Indexer {
 
     /// Tells that a state has been published.
     pub(super) fn look(&self) {
-        self.inner().news = true;
-        self.changed.notify_all();
+        if !std::mem::replace(&mut self.inner().news, true) {
+            self.changed.notify_all();
+        }
     }
 
     /// Stops what is being built; nothing comes of it.
     pub(super) fn close(&self) {
         self.pool.stopped.store(true, Ordering::Relaxed);
-        self.look();
+        self.inner().news = true;
+        self.changed.notify_all();
     }
 
     /// Waits for news, or for the end of a rest. `None` at the end; else whether there is news.
@@ -105,6 +110,9 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         give_way();
         let mut tails = BTreeMap::new();
         while let Some(news) = self.indexer.wait() {
+            if news {
+                thread::sleep(GATHER);
+            }
             // A panic ends one attempt: the old index goes on serving.
             let done = catch_unwind(AssertUnwindSafe(|| self.take_in().and_then(|()| self.post(|_| false))));
             if let Err(error) = done.unwrap_or_else(|_| Err(interrupted())) {
@@ -135,7 +143,11 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
     /// Makes new postings where they are worth it.
     fn post(&self, at_rest: impl Fn(&Id) -> bool) -> Result<()> {
         for library in self.state().loaded() {
-            if let Some(job) = library.postings_job(at_rest(&library.info().id)).filter(|_| !self.indexer.pool.stopped()) {
+            let id = &library.info().id;
+            if !library.wants_postings(at_rest(id)) || self.indexer.pool.stopped() {
+                continue;
+            }
+            if let Some(job) = self.amend(|state| state.begin_postings(id))? {
                 let done = job.run();
                 self.amend(|state| state.install_postings(&done))?;
             }
@@ -166,7 +178,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
     /// The libraries with a tail that is worth a record or new postings, and their sequences.
     fn tails(&self) -> BTreeMap<Id, u64> {
         let state = self.state();
-        let has_tail = |library: &&Library| library.index_state().changed >= TAIL || library.postings_job(true).is_some();
+        let has_tail = |library: &&Library| library.index_state().changed >= TAIL || library.wants_postings(true);
         let tails = state.loaded().filter(has_tail);
         tails.map(|library| (library.info().id.clone(), library.seq())).collect()
     }
