@@ -21,6 +21,9 @@ use super::{
 /// How the names of files begin that are not finished.
 const UNFINISHED: &str = ".tmp-";
 
+/// A large file is synced after so many bytes, while it is written.
+const PACE: usize = 4 << 20;
+
 /// What is left free of a large disk.
 const RESERVE: u64 = 64 << 20;
 
@@ -142,7 +145,7 @@ impl<D: Disk> FileStorage<D> {
     /// Writes a new file whole and makes its bytes last; its name does not yet.
     fn write_whole(&self, name: &str, fill: &mut Fill<'_>) -> io::Result<()> {
         let file = self.disk.open(name, How::Empty)?;
-        let mut out = BufWriter::with_capacity(1 << 20, Writer(&file));
+        let mut out = BufWriter::with_capacity(1 << 20, Paced { file: &file, unsynced: 0 });
         fill(&mut out)?;
         out.flush()?;
         file.sync_all()
@@ -166,6 +169,29 @@ struct Writer<'a, F>(&'a F);
 impl<F: DiskFile> Write for Writer<'_, F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// As [`Writer`], with a sync after every so many bytes: a sync of the log may have to wait for all that the disk has yet to be
+/// given, of any file.
+struct Paced<'a, F> {
+    file: &'a F,
+    unsynced: usize,
+}
+
+impl<F: DiskFile> Write for Paced<'_, F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.unsynced >= PACE {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {

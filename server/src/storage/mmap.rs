@@ -1,7 +1,7 @@
 //! Files mapped into memory: the only unsafe code of the server.
 #![allow(unsafe_code)]
 
-use std::{fs::File, io};
+use std::{fs::File, io, thread};
 
 use memmap2::Mmap;
 use vecino_engine::blob::Blob;
@@ -13,5 +13,26 @@ pub(super) fn map(file: &File) -> io::Result<Blob> {
     // Vecino processes are kept out by the lock on the folder. What remains, somebody else who writes into the folder's
     // files, cannot be ruled out on any system; the folder is created for its owner alone.
     let mapped = unsafe { Mmap::map(file) }?;
-    Ok(Blob::new(mapped))
+    Ok(Blob::new(Mapped(Some(mapped))))
+}
+
+/// Giving back a file of so many bytes takes long: with the last mapping of a file that was removed, its room is freed.
+const LARGE: usize = 4 << 20;
+
+/// A mapped file. Whoever drops it, perhaps a search or a write, does not wait until it is given back.
+struct Mapped(Option<Mmap>);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if let Some(mapped) = self.0.take_if(|mapped| mapped.len() >= LARGE) {
+            // Where no thread can be started, it is done here.
+            let _ = thread::Builder::new().name("vecino-unmap".to_owned()).spawn(move || drop(mapped));
+        }
+    }
 }
