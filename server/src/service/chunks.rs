@@ -163,13 +163,15 @@ impl Service {
             given.push(chunk.from_metadata);
             placed.push(PlacedChunk { document, chunk: chunk.draft });
         }
-        in_place(|| {
-            waiting.embed(self, &mut |number, _, vector| {
-                if let Some(placed) = placed.get_mut(number) {
-                    placed.chunk.embedding = vector;
-                }
-            })
-        })?;
+        if any {
+            in_place(|| {
+                waiting.embed(self, &mut |number, _, vector| {
+                    if let Some(placed) = placed.get_mut(number) {
+                        placed.chunk.embedding = vector;
+                    }
+                })
+            })?;
+        }
         let ids = placed.iter().map(|placed| placed.chunk.id.clone()).collect();
         let command =
             Command::PutChunks { library: library.to_owned(), chunks: placed, on_conflict, embedded_by, now: self.now() };

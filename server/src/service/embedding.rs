@@ -75,23 +75,23 @@ impl Service {
         title: &str,
         chunks: Vec<super::chunks::NewChunk>,
     ) -> Result<(Vec<ChunkDraft>, Option<EmbeddingModel>)> {
+        if !chunks.iter().any(|chunk| chunk.embed) {
+            return Ok((chunks.into_iter().map(|chunk| chunk.draft).collect(), None));
+        }
+        let model = self.check_embeddable(library)?;
         let mut waiting = Waiting::default();
         let title = self.title(title);
         for (number, chunk) in chunks.iter().enumerate().filter(|(_, chunk)| chunk.embed) {
             waiting.add(0, number, format!("chunks[{number}].text"), title, &chunk.draft.text);
         }
-        let any = chunks.iter().any(|chunk| chunk.embed);
-        let model = any.then(|| self.check_embeddable(library)).transpose()?;
         let mut drafts: Vec<ChunkDraft> = chunks.into_iter().map(|chunk| chunk.draft).collect();
         let mut give = |_, chunk: usize, vector| {
             if let Some(draft) = drafts.get_mut(chunk) {
                 draft.embedding = vector;
             }
         };
-        if any {
-            in_place(|| waiting.embed(self, &mut give))?;
-        }
-        Ok((drafts, model))
+        in_place(|| waiting.embed(self, &mut give))?;
+        Ok((drafts, Some(model)))
     }
 }
 
