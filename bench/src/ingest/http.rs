@@ -9,11 +9,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, runtime::Builder, task::JoinSet};
 
 use super::{
-    Bench, Rounds, bare, compare,
+    Bench, Length, Rounds, bare, compare,
     local::{PLACE, chunk, log_bytes},
 };
 
@@ -64,8 +65,8 @@ impl Connection {
         Ok(Self { stream, answer: vec![0; 64 << 10] })
     }
 
-    /// Sends a request and waits for all of the answer, which must be a success.
-    async fn send(&mut self, request: &[u8]) -> Result<()> {
+    /// Sends a request and waits for all of the answer, which must be a success; its body.
+    async fn send(&mut self, request: &[u8]) -> Result<&[u8]> {
         let mut sent = 0;
         while sent < request.len() {
             self.stream.writable().await?;
@@ -76,7 +77,10 @@ impl Connection {
             }
         }
         let mut read = 0;
-        while !whole(&self.answer[..read])? {
+        let body = loop {
+            if let Some(body) = body(&self.answer[..read])? {
+                break body;
+            }
             self.stream.readable().await?;
             match self.stream.try_read(&mut self.answer[read..]) {
                 Ok(0) => bail!("the server closed the connection, or its answer is too long"),
@@ -84,38 +88,62 @@ impl Connection {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error.into()),
             }
-        }
+        };
         let answer = &self.answer[..read];
         ensure!(answer.starts_with(b"HTTP/1.1 2"), "refused: {}", String::from_utf8_lossy(answer));
-        Ok(())
+        Ok(&answer[body..])
     }
 }
 
-/// Whether an answer with a content length is there with its body.
-fn whole(answer: &[u8]) -> Result<bool> {
-    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(false) };
+/// Where the body of an answer begins, once all of it is there.
+fn body(answer: &[u8]) -> Result<Option<usize>> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = std::str::from_utf8(&answer[..end])?;
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let length: usize = length.ok_or_else(|| anyhow!("an answer without a length: {head}"))?.parse()?;
-    Ok(answer.len() >= end + 4 + length)
+    Ok((answer.len() >= end + 4 + length).then_some(end + 4))
 }
 
-fn request(path: &str, body: &Value) -> Vec<u8> {
-    let body = body.to_string();
+/// How often the server has synced its log.
+fn syncs(address: SocketAddr) -> Result<u64> {
+    let ask = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let text = runtime.block_on(async {
+        anyhow::Ok(String::from_utf8_lossy(Connection::open(address).await?.send(ask).await?).into_owned())
+    })?;
+    let count = text.lines().find_map(|line| line.strip_prefix("vecino_log_sync_duration_seconds_count "));
+    Ok(count.context("the server does not tell how often it syncs")?.trim().parse()?)
+}
+
+fn request(path: &str, body: &impl Serialize) -> Result<Vec<u8>> {
+    let body = serde_json::to_string(body)?;
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    [head.into_bytes(), body.into_bytes()].concat()
+    Ok([head.into_bytes(), body.into_bytes()].concat())
 }
 
-fn chunks(count: usize, dimension: usize) -> Vec<u8> {
+/// A chunk as a client sends it. Numbers of 32 bits have as many digits as they need.
+#[derive(Serialize)]
+struct Sent {
+    id: String,
+    text: String,
+    embedding: Vec<f32>,
+}
+
+#[derive(Serialize)]
+struct Batch {
+    chunks: Vec<Sent>,
+}
+
+fn chunks(count: usize, dimension: usize) -> Result<Vec<u8>> {
     let one = |_| {
         let draft = chunk(dimension);
-        json!({"id": draft.id, "text": draft.text, "embedding": draft.embedding})
+        Sent { id: draft.id, text: draft.text, embedding: draft.embedding }
     };
     let path = format!("/v1/libraries/{PLACE}/documents/{PLACE}/chunks");
-    request(&path, &json!({"chunks": (0..count).map(one).collect::<Vec<_>>()}))
+    request(&path, &Batch { chunks: (0..count).map(one).collect() })
 }
 
 /// Requests over so many connections at once: latencies and seconds. Requests are made before the clock runs, and used once each.
@@ -123,10 +151,11 @@ fn measure(
     address: SocketAddr,
     connections: usize,
     time: Duration,
-    make: &dyn Fn() -> Vec<u8>,
+    make: &dyn Fn() -> Result<Vec<u8>>,
     each: usize,
 ) -> Result<(Vec<f64>, f64)> {
-    let prepared: Vec<Vec<Vec<u8>>> = (0..connections).map(|_| (0..each).map(|_| make()).collect()).collect();
+    let prepare = |_| (0..each).map(|_| make()).collect::<Result<Vec<_>>>();
+    let prepared = (0..connections).map(prepare).collect::<Result<Vec<_>>>()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut open = Vec::new();
@@ -162,7 +191,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let server = Server::start(bench)?;
     let library = json!({"name": PLACE, "id": PLACE, "metadata": {"index_type": "flat"}});
     let document = json!({"id": PLACE, "metadata": {"title": PLACE}, "chunks": []});
-    let first = [request("/v1/libraries", &library), request(&format!("/v1/libraries/{PLACE}/documents"), &document)];
+    let first = [request("/v1/libraries", &library)?, request(&format!("/v1/libraries/{PLACE}/documents"), &document)?];
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut connection = Connection::open(server.address).await?;
         for request in &first {
@@ -174,11 +203,13 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let mut counted: Vec<(usize, Rounds)> = bench.writers().into_iter().map(|count| (count, Rounds::default())).collect();
     let mut batches = Rounds::default();
     for _ in 0..bench.args.rounds {
-        disk.add(bare(bench.folder.path(), bytes, bench.time(), true)?, bench.args.seconds);
+        disk.add(bare(bench.folder.path(), bytes, bench.time(), Length::Grows)?, bench.args.seconds);
         for (count, rounds) in &mut counted {
             // As many as a fast machine can use up.
             let each = (bench.args.seconds * if *count == 1 { 12_000.0 } else { 120_000.0 / *count as f64 }) as usize;
+            let before = syncs(server.address)?;
             let (took, seconds) = measure(server.address, *count, bench.time(), &|| chunks(1, dimension), each)?;
+            rounds.syncs += syncs(server.address)? - before;
             rounds.add(took, seconds);
         }
         let (took, seconds) = measure(server.address, 1, bench.time(), &|| chunks(BATCH, dimension), 12)?;

@@ -2,23 +2,29 @@
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow};
 use serde_json::json;
+use tokio::{runtime::Builder, task::JoinSet};
 use vecino_engine::{
+    blob::Blob,
     command::{ChunkDraft, Command, DocumentDraft, IndexDraft, LibraryDraft, OnConflict},
     model::{IndexType, Timestamp},
+    storage::{Fill, Storage},
 };
 use vecino_server::{
     storage::FileStorage,
     store::{Durability, Store, StoreOptions},
 };
 
-use super::{Bench, Rounds, bare, compare, vector};
+use super::{Bench, Length, Rounds, bare, compare, round, vector};
 
 /// The id of the library and of the document.
 pub(super) const PLACE: &str = "place";
@@ -30,7 +36,7 @@ pub(super) fn open(folder: &Path) -> Result<Store> {
 }
 
 /// A library with one document without chunks.
-pub(super) fn prepare(store: &Store) -> Result<()> {
+pub(super) fn prepare<S: Storage + Send + Sync>(store: &Store<S>) -> Result<()> {
     let library = LibraryDraft {
         id: PLACE.to_owned(),
         name: PLACE.to_owned(),
@@ -41,7 +47,7 @@ pub(super) fn prepare(store: &Store) -> Result<()> {
     put(store, vec![DocumentDraft { id: PLACE.to_owned(), title: PLACE.to_owned(), ..DocumentDraft::default() }])
 }
 
-pub(super) fn put(store: &Store, documents: Vec<DocumentDraft>) -> Result<()> {
+pub(super) fn put<S: Storage + Send + Sync>(store: &Store<S>, documents: Vec<DocumentDraft>) -> Result<()> {
     let command = Command::PutDocuments {
         library: PLACE.to_owned(),
         documents,
@@ -74,8 +80,8 @@ fn command(dimension: usize) -> Command {
 }
 
 /// `writers` threads write single chunks for a while. Latencies, and the seconds that it took.
-pub(super) fn write(
-    store: &Store,
+pub(super) fn write<S: Storage + Send + Sync>(
+    store: &Store<S>,
     writers: usize,
     dimension: usize,
     time: Duration,
@@ -99,6 +105,70 @@ pub(super) fn write(
     Ok((all.concat(), begun.elapsed().as_secs_f64()))
 }
 
+/// The same by tasks, as many as connections would be, on as many threads as there are cores.
+fn connections(store: &Arc<Store<Counted>>, count: usize, dimension: usize, time: Duration) -> Result<(Vec<f64>, f64)> {
+    let begun = Instant::now();
+    let one = |store: Arc<Store<Counted>>| async move {
+        let mut took = Vec::new();
+        while begun.elapsed() < time {
+            let command = command(dimension);
+            let at = Instant::now();
+            store.write(command, Durability::Synced, |_, _| {}).await?;
+            took.push(at.elapsed().as_secs_f64());
+        }
+        anyhow::Ok(took)
+    };
+    Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let mut tasks: JoinSet<_> = (0..count).map(|_| one(Arc::clone(store))).collect();
+        let mut all = Vec::new();
+        while let Some(took) = tasks.join_next().await {
+            all.extend(took??);
+        }
+        Ok((all, begun.elapsed().as_secs_f64()))
+    })
+}
+
+/// A storage that counts syncs of the log.
+struct Counted {
+    files: FileStorage,
+    syncs: AtomicU64,
+}
+
+impl Storage for Counted {
+    fn list(&self) -> vecino_engine::Result<Vec<String>> {
+        self.files.list()
+    }
+
+    fn read(&self, name: &str) -> vecino_engine::Result<Option<Blob>> {
+        self.files.read(name)
+    }
+
+    fn write(&self, name: &str, fill: &mut Fill<'_>) -> vecino_engine::Result<()> {
+        self.files.write(name, fill)
+    }
+
+    fn append(&self, name: &str, bytes: &[u8]) -> vecino_engine::Result<()> {
+        self.files.append(name, bytes)
+    }
+
+    fn sync(&self, name: &str) -> vecino_engine::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.files.sync(name)
+    }
+
+    fn truncate(&self, name: &str, len: u64) -> vecino_engine::Result<()> {
+        self.files.truncate(name, len)
+    }
+
+    fn remove(&self, name: &str) -> vecino_engine::Result<()> {
+        self.files.remove(name)
+    }
+
+    fn free_bytes(&self) -> vecino_engine::Result<Option<u64>> {
+        self.files.free_bytes()
+    }
+}
+
 /// Bytes of log that one single-chunk write takes.
 pub(super) fn log_bytes(bench: &Bench) -> Result<usize> {
     let folder = bench.path("size");
@@ -118,24 +188,32 @@ pub(super) fn log_bytes(bench: &Bench) -> Result<usize> {
 
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let bytes = log_bytes(bench)?;
-    let store = open(&bench.path("data"))?;
-    prepare(&store)?;
-    let mut disk = Rounds::default();
+    let storage = Counted { files: FileStorage::open(&bench.path("data"))?, syncs: AtomicU64::new(0) };
+    let store = Arc::new(Store::open(storage, StoreOptions::default())?.0);
+    prepare(&*store)?;
+    let [mut disk, mut allocated, mut written, mut logged] = [(); 4].map(|()| Rounds::default());
     let mut counted: Vec<(usize, Rounds)> = bench.writers().into_iter().map(|count| (count, Rounds::default())).collect();
-    let [mut logged, mut prepared] = [(); 2].map(|()| Rounds::default());
     for _ in 0..bench.args.rounds {
-        disk.add(bare(bench.folder.path(), bytes, bench.time(), true)?, bench.args.seconds);
-        prepared.add(bare(bench.folder.path(), bytes, bench.time(), false)?, bench.args.seconds);
+        for (length, rounds) in [(Length::Grows, &mut disk), (Length::Allocated, &mut allocated), (Length::Written, &mut written)]
+        {
+            rounds.add(bare(bench.folder.path(), bytes, bench.time(), length)?, bench.args.seconds);
+        }
         for (count, rounds) in &mut counted {
-            let (took, seconds) = write(&store, *count, bench.args.dimension, bench.time(), Durability::Synced)?;
+            let before = store.storage().syncs.load(Ordering::Relaxed);
+            let (took, seconds) = connections(&store, *count, bench.args.dimension, bench.time())?;
+            rounds.syncs += store.storage().syncs.load(Ordering::Relaxed) - before;
             rounds.add(took, seconds);
         }
         let (took, seconds) = write(&store, 1, bench.args.dimension, bench.time(), Durability::Logged)?;
         logged.add(took, seconds);
     }
     compare(bench, "in process", bytes, &disk, &counted);
-    bench.say(json!({"what": "write+fdatasync, in a file of that length", "bytes": bytes, "figures": prepared.summary()}));
     bench.say(json!({"what": "in process, logged", "writers": 1, "figures": logged.summary()}));
+    for (what, rounds) in [("allocated", &allocated), ("written", &written)] {
+        let what = format!("write+fdatasync, in a file {what} before");
+        let saves = round(1.0 - rounds.p50() / disk.p50());
+        bench.say(json!({"what": what, "bytes": bytes, "saves": saves, "figures": rounds.summary()}));
+    }
     store.close()?;
     Ok(())
 }

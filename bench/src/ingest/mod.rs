@@ -119,16 +119,28 @@ fn vector(number: usize, dimension: usize) -> Vec<f32> {
     (0..dimension).map(|_| next()).collect()
 }
 
-/// The bare disk: writes of `bytes` bytes one behind the other, each followed by fdatasync. Their latencies in seconds. The file
-/// grows, or has had its length from the beginning.
-fn bare(folder: &Path, bytes: usize, time: Duration, grows: bool) -> Result<Vec<f64>> {
+/// How a file that is written to has got its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    /// By the writes.
+    Grows,
+    /// The file system has allocated it before.
+    Allocated,
+    /// Zeros were written there before.
+    Written,
+}
+
+/// The bare disk: writes of `bytes` bytes one behind the other, each followed by fdatasync. Their latencies in seconds.
+fn bare(folder: &Path, bytes: usize, time: Duration, length: Length) -> Result<Vec<f64>> {
     let path = folder.join("bare");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
-    if !grows {
-        file.write_all(&vec![0; PREPARED])?;
-        file.sync_all()?;
-        file.rewind()?;
+    match length {
+        Length::Grows => {}
+        Length::Allocated => rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, PREPARED as u64)?,
+        Length::Written => file.write_all(&vec![0; PREPARED])?,
     }
+    file.sync_all()?;
+    file.rewind()?;
     let block = vec![0xA5; bytes];
     let mut took = Vec::new();
     let begun = Instant::now();
@@ -142,7 +154,7 @@ fn bare(folder: &Path, bytes: usize, time: Duration, grows: bool) -> Result<Vec<
     Ok(took)
 }
 
-/// Bytes of a file that has its length from the beginning.
+/// Bytes of a file that has its length before it is written to.
 const PREPARED: usize = 64 << 20;
 
 /// What a series of latencies, in seconds, comes to.
@@ -172,6 +184,8 @@ struct Rounds {
     rates: Vec<f64>,
     took: Vec<f64>,
     seconds: f64,
+    /// Syncs of the log, where they are counted.
+    syncs: u64,
 }
 
 impl Rounds {
@@ -194,6 +208,9 @@ impl Rounds {
     fn summary(&self) -> Value {
         let mut figures = summary(self.took.clone(), self.seconds);
         figures["median_per_second"] = json!(self.rate().round());
+        if self.syncs > 0 {
+            figures["writes_per_sync"] = json!(round(self.took.len() as f64 / self.syncs as f64));
+        }
         figures
     }
 }
