@@ -148,7 +148,7 @@ pub fn router(service: Arc<Service>, options: Options) -> anyhow::Result<Router>
     let openapi = complete(description, guard.keys.required())?;
     let (started_at, answers) = (service.now(), Arc::default());
     let app = App(Arc::new(Shared { service, openapi, max_body_bytes, guard, memory, started_at, answers, timeout, telemetry }));
-    let compress = CompressionLayer::new().compress_when(SizeAbove::new(1024).and(Compressible));
+    let compress = CompressionLayer::new().compress_when(SizeAbove::new(WORTH_COMPRESSING).and(Compressible));
     // As one layer: the router clones and boxes every one for every request.
     let layers = (
         compress,
@@ -212,6 +212,9 @@ fn described() -> OpenApiRouter<App> {
         .merge(health::router())
         .merge(transfer::router())
 }
+
+/// Smaller answers arrive with the first packets, compressed or not, and to compress one takes half as long as a query.
+const WORTH_COMPRESSING: u64 = 8 * 1024;
 
 /// Kinds of answers that get smaller.
 #[derive(Clone, Copy, Debug)]
