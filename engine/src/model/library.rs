@@ -57,7 +57,7 @@ pub struct IndexParams {
     pub ef_construction: Option<u16>,
     /// IVF: lists, 1 to 65,536; 4 times the square root of the number of rows by default.
     pub lists: Option<u32>,
-    /// LSH: tables, 1 to 64; 24 by default.
+    /// LSH: tables, 1 to 64; 40 by default.
     pub tables: Option<u16>,
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn vector(seed: usize, dimension: usize) -> Vec<f32> {
 }
 
 /// Of all indexes under all metrics. Whoever changes how an index is built, or the format, writes the new number here.
-pub(crate) const SUM: u64 = 15_373_842_319_822_679_479;
+pub(crate) const SUM: u64 = 14_502_663_700_289_332_648;
 
 /// A sum over the snapshot, with float rows and without, and over answers of both, for each index and metric.
 pub(crate) fn sum(pool: &dyn Pool) -> u64 {

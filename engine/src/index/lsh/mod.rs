@@ -82,9 +82,9 @@ pub struct Params {
 }
 
 impl Default for Params {
-    /// 24 tables, and an effort that gives a recall of 0.96 on 100,000 text embeddings.
+    /// 40 tables, and an effort that gives a recall of 0.96 on 100,000 text embeddings.
     fn default() -> Self {
-        Self { tables: 24, seed: 0, effort: 8_000 }
+        Self { tables: 40, seed: 0, effort: 6_500 }
     }
 }
 

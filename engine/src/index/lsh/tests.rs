@@ -11,7 +11,7 @@ fn library(metric: Metric, count: u32) -> (Vectors, Codes, Lsh) {
         vectors.set(slot, &row);
         codes.set(slot, &row);
     }
-    (vectors, codes, Lsh::new(DIMENSION, metric, Params { effort: 200, ..Params::default() }))
+    (vectors, codes, Lsh::new(DIMENSION, metric, Params { tables: 24, effort: 200, ..Params::default() }))
 }
 
 fn insert(index: &mut Lsh, vectors: &Vectors, codes: &Codes, slots: std::ops::Range<u32>) {
