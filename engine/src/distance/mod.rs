@@ -165,8 +165,8 @@ pub fn keys(metric: Metric, query: &[f32], rows: &[f32], dim: usize, out: &mut V
     }
 }
 
-/// Whether the processor's own prefetchers are quickest when left alone.
-fn scans_fetch_themselves() -> bool {
+/// Whether the processor's own prefetchers follow a scan best when nothing is asked for ahead of it.
+fn prefetchers_follow_scans() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         static IS_AMD: OnceLock<bool> = OnceLock::new();
@@ -183,7 +183,7 @@ fn scan<T, S>(query: &[T], rows: &[T], dim: usize, out: &mut Vec<S>, kernel: fn(
     if dim == 0 {
         return;
     }
-    let ahead = if scans_fetch_themselves() { rows.len() } else { AHEAD.div_ceil(dim.saturating_mul(size_of::<T>())) };
+    let ahead = if prefetchers_follow_scans() { rows.len() } else { AHEAD.div_ceil(dim.saturating_mul(size_of::<T>())) };
     let mut later = rows.chunks_exact(dim).skip(ahead);
     out.extend(rows.chunks_exact(dim).map(|row| {
         if let Some(later) = later.next() {
