@@ -27,9 +27,9 @@
 //! last link to a row is never cut without another taking its place.
 //!
 //! # Filters
-//! The filter is heeded during the walk. Few allowed rows, or more that lie together, are compared one by one, exactly; others are walked among
-//! themselves, in two hops past rows that are not allowed (ACORN, Patel et al., 2024); many are picked from a walk over all. A walk
-//! that finds fewer than `k` is followed by comparing all.
+//! The filter is heeded during the walk. Few allowed rows, or more that lie together, are compared one by one, exactly; others are
+//! walked among themselves, in two hops past rows that are not allowed (ACORN, Patel et al., 2024); many are picked from a walk over
+//! all. A walk that finds fewer than `k` is followed by comparing all.
 
 mod beam;
 mod graph;
