@@ -17,32 +17,60 @@ use loom::{
     thread,
 };
 
-use queue::{Lead, Limits, Queue, Refused};
+use queue::{Lead, Limits, Next, Queue, Refused};
 
 const LIMITS: Limits = Limits { items: 8, weight: 8 };
 
-/// A queue, and what was written in the order in which it was.
+/// What is written at once.
+const GROUP: Limits = Limits { items: 2, weight: 8 };
+
+/// A queue, and what was gathered and what was written, each in the order in which it was.
 struct World {
     queue: Queue<(usize, usize)>,
+    gathered: Mutex<Vec<(usize, usize)>>,
     written: Mutex<Vec<(usize, usize)>>,
     /// Wakes those who wait for what they have pushed.
     answered: Condvar,
-    /// Loom's lock, taken without waiting: whoever finds it taken leads beside another.
+    /// Loom's locks, taken without waiting: whoever finds one taken leads, or writes, beside another.
     leading: Mutex<()>,
+    writing: Mutex<()>,
 }
 
 impl World {
     fn new() -> Arc<Self> {
-        Arc::new(Self { queue: Queue::new(LIMITS), written: Mutex::default(), answered: Condvar::new(), leading: Mutex::new(()) })
+        let [leading, writing] = [(); 2].map(Mutex::new);
+        let (gathered, written) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { queue: Queue::new(LIMITS), gathered, written, answered: Condvar::new(), leading, writing })
     }
 
-    fn write(&self, lead: &Lead<'_, (usize, usize)>) -> usize {
-        let _one = self.leading.try_lock().expect("two lead at a time");
-        let group = lead.take(2, LIMITS.weight);
-        let count = group.len();
-        self.written.lock().unwrap().extend(group);
+    /// Gathers and writes a group.
+    fn write(&self, lead: Lead<'_, (usize, usize)>) {
+        let leads = self.leading.try_lock().expect("two lead at a time");
+        let mut group = Vec::new();
+        let turn = loop {
+            match lead.next(GROUP) {
+                Next::Gather(items) => {
+                    self.gathered.lock().unwrap().extend(&items);
+                    group.extend(items);
+                }
+                Next::Write(turn) => break turn,
+            }
+        };
+        let writes = self.writing.try_lock().expect("two write at a time");
+        drop(leads);
+        drop(lead);
+        assert!(group.len() <= GROUP.items, "{group:?}");
+        self.written.lock().unwrap().extend(&group);
         self.answered.notify_all();
-        count
+        drop(writes);
+        drop(turn);
+    }
+
+    /// What was written, in the order in which it was gathered.
+    fn written(&self) -> Vec<(usize, usize)> {
+        let written = self.written.lock().unwrap().clone();
+        assert_eq!(*self.gathered.lock().unwrap(), written);
+        written
     }
 
     /// Waits until an item is written. Where nobody ever writes it, loom finds that all threads wait.
@@ -55,15 +83,15 @@ impl World {
 
     fn push(&self, item: (usize, usize)) -> Result<(), Refused> {
         if let Some(lead) = self.queue.push(item, 1)? {
-            self.write(&lead);
+            self.write(lead);
         }
         Ok(())
     }
 
-    /// What the thread of the store does.
+    /// What a thread of the store does.
     fn serve(&self) {
         while let Some(lead) = self.queue.wait() {
-            while self.write(&lead) > 0 {}
+            self.write(lead);
         }
     }
 }
@@ -96,10 +124,25 @@ fn everything_is_written_once_in_the_order_of_each_writer() {
         writers.into_iter().for_each(|writer| writer.join().unwrap());
         world.queue.close();
         server.join().unwrap();
-        let written = world.written.lock().unwrap();
+        let written = world.written();
         assert_eq!(written.len(), 3, "{written:?}");
         assert_eq!(written.iter().filter(|(writer, _)| *writer == 1).map(|(_, number)| *number).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(world.queue.depth(), (0, 0));
+    });
+}
+
+#[test]
+fn two_threads_gather_and_write_in_turn() {
+    explore(|| {
+        let world = World::new();
+        let servers = [(); 2].map(|()| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.serve())
+        });
+        (0..3).for_each(|number| world.push((1, number)).unwrap());
+        world.queue.close();
+        servers.into_iter().for_each(|server| server.join().unwrap());
+        assert_eq!(world.written(), [(1, 0), (1, 1), (1, 2)]);
     });
 }
 
@@ -113,7 +156,7 @@ fn what_was_taken_before_the_end_is_written_and_nothing_after() {
         world.queue.close();
         let taken = writer.join().unwrap();
         server.join().unwrap();
-        assert_eq!(world.written.lock().unwrap().len(), taken);
+        assert_eq!(world.written().len(), taken);
         assert_eq!(world.push((1, 9)), Err(Refused::Closed));
     });
 }
@@ -128,11 +171,10 @@ fn a_full_queue_refuses_and_takes_again() {
         assert_eq!(world.queue.push((0, 2), 1).unwrap_err(), Refused::Full(2, 8));
         let other = Arc::clone(&world);
         let pusher = thread::spawn(move || other.push((1, 0)).is_ok());
-        while world.write(&lead) > 0 {}
-        drop(lead);
+        world.write(lead);
         let taken = usize::from(pusher.join().unwrap());
         world.queue.close();
         world.serve();
-        assert_eq!(world.written.lock().unwrap().len(), 2 + taken);
+        assert_eq!(world.written().len(), 2 + taken);
     });
 }

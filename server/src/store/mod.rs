@@ -1,7 +1,8 @@
 //! What is stored: the only locks of the server.
 //!
 //! Readers take the published [`State`], a value that never changes, and wait for nobody. Writers put their commands into the
-//! `queue`; whoever leads writes a whole group with one append and one sync, then publishes one new state, then answers all.
+//! `queue`; whoever leads plans a whole group while the one before is written, then writes it with one append and one sync, then
+//! publishes one new state, then answers all.
 //! `ARCHITECTURE.md` says which lock guards what, and why that is enough.
 
 mod checkpoints;
@@ -20,7 +21,10 @@ mod writer;
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -43,9 +47,9 @@ use self::{
     checkpoints::Schedule,
     indexer::Indexer,
     order::{Order, Write, interrupted, weight},
-    queue::{Lead, Limits, Queue, Refused},
+    queue::{Lead, Limits, Next, Queue, Refused},
     unload::Unloader,
-    writer::Writer,
+    writer::{Log, Planner},
 };
 use crate::{
     backup,
@@ -110,7 +114,10 @@ pub struct Store<S: Storage + Send + Sync + 'static = FileStorage> {
 
 struct Shared<S> {
     queue: Queue<Box<dyn Order>>,
-    writer: Mutex<Writer<Arc<S>>>,
+    planner: Mutex<Planner>,
+    log: Mutex<Log<Arc<S>>>,
+    /// How many groups have failed; counted while the log is locked.
+    failures: AtomicU64,
     published: watch::Sender<Arc<State>>,
     schedule: Schedule,
     /// Held while a checkpoint is made, so that there is one at a time.
@@ -142,7 +149,9 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         let shared = Arc::new(Shared {
             queue: Queue::new(WAITING),
             published: watch::Sender::new(Arc::new(state.clone())),
-            writer: Mutex::new(Writer::new(journal, state, options.reserve)),
+            planner: Mutex::new(Planner::new(state, options.reserve)),
+            log: Mutex::new(Log::new(journal)),
+            failures: AtomicU64::new(0),
             schedule: Schedule::new(options.checkpoint_after, checkpoints),
             checkpointing: Mutex::new(()),
             indexer: Indexer::new()?,
@@ -151,7 +160,9 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
             failed: OnceLock::new(),
         });
         let store = Self { shared, threads: Mutex::default() };
-        store.start("vecino-write", Shared::write_groups)?;
+        // One plans while the other one writes.
+        store.start("vecino-write-0", Shared::write_groups)?;
+        store.start("vecino-write-1", Shared::write_groups)?;
         store.start("vecino-snapshot", Shared::write_checkpoints)?;
         store.start("vecino-index", Shared::keep_indexes)?;
         store.start("vecino-unload", Shared::unload_idle)?;
@@ -250,7 +261,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
     }
 
     /// Changes what is derived from the log and not in it, such as an index, and publishes it. The log does not tell of it, so
-    /// what is in the log must not change. Waits for a group that is being written.
+    /// what is in the log must not change. Waits for groups that are planned or written.
     ///
     /// # Errors
     /// [`Code::Storage`] after a failure inside.
@@ -300,7 +311,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
     /// As [`Journal::close`].
     pub fn close(&self) -> Result<()> {
         self.end_threads();
-        match self.shared.writer()?.journal.take() {
+        match self.shared.log()?.journal.take() {
             Some(journal) => journal.close().map(drop),
             None => Ok(()),
         }
@@ -329,14 +340,18 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         Arc::clone(&self.published.borrow())
     }
 
-    fn writer(&self) -> Result<MutexGuard<'_, Writer<Arc<S>>>> {
+    fn planner(&self) -> Result<MutexGuard<'_, Planner>> {
         // A thread panicked with the lock: what it left behind is not to be trusted, the files are.
-        self.writer.lock().map_err(|_| self.failed.get_or_init(interrupted).clone())
+        self.planner.lock().map_err(|_| self.failed.get_or_init(interrupted).clone())
     }
 
-    /// Keeps why nothing can be written any more, where those find it who must not wait for the writer.
-    fn note_failure(&self, writer: &Writer<Arc<S>>) {
-        if let Some(error) = writer.journal.as_ref().and_then(Journal::failure) {
+    fn log(&self) -> Result<MutexGuard<'_, Log<Arc<S>>>> {
+        self.log.lock().map_err(|_| self.failed.get_or_init(interrupted).clone())
+    }
+
+    /// Keeps why nothing can be written any more, where those find it who must not wait for the log.
+    fn note_failure(&self, log: &Log<Arc<S>>) {
+        if let Some(error) = log.journal.as_ref().and_then(Journal::failure) {
             self.failed.get_or_init(|| error.clone());
         }
     }
@@ -353,7 +368,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         match self.queue.push(Box::new(write), weight) {
             Ok(None) => {}
             Ok(Some(lead)) => {
-                in_place(|| self.write_group(&lead));
+                in_place(|| self.write_group(lead));
             }
             Err(Refused::Closed) => return Err(closed()),
             Err(Refused::Full(writes, bytes)) => {
@@ -366,23 +381,25 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
 
     /// As [`Store::amend`].
     fn amend<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
-        let mut writer = self.writer()?;
-        let (value, state) = writer.amend(change);
+        let mut planner = self.planner()?;
+        // With both locks nothing is planned and nothing is written.
+        let _log = self.log()?;
+        planner.catch_up(self.failures.load(Ordering::Relaxed), &|| self.state());
+        let (value, state) = planner.amend(change);
         self.published.send_replace(state);
         Ok(value)
     }
 
-    /// The thread that leads when there is company.
+    /// What the threads do that lead when there is company.
     fn write_groups(&self) {
         while let Some(lead) = self.queue.wait() {
-            while self.write_group(&lead) > 0 {}
+            self.write_group(lead);
         }
     }
 
-    /// Writes the next group; how many were in it.
-    fn write_group(&self, lead: &Lead<'_, Box<dyn Order>>) -> usize {
-        let mut group = lead.take(GROUP.items, GROUP.weight);
-        let count = group.len();
+    /// Plans, writes and answers the next group.
+    fn write_group(&self, lead: Lead<'_, Box<dyn Order>>) {
+        let mut group = Vec::new();
         // After a panic the orders are dropped, which tells those who wait, and the lock is poisoned.
         let written = catch_unwind(AssertUnwindSafe(|| self.write_orders(lead, &mut group)));
         let results = written.unwrap_or_else(|_| Err(interrupted()));
@@ -390,25 +407,55 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         for (order, result) in group.into_iter().zip(results) {
             order.answer(result);
         }
-        count
     }
 
-    fn write_orders(&self, lead: &Lead<'_, Box<dyn Order>>, group: &mut [Box<dyn Order>]) -> Result<Vec<Result<()>>> {
+    /// Takes the next group, and says what each of its orders came to; or the error of all of them.
+    fn write_orders(&self, lead: Lead<'_, Box<dyn Order>>, group: &mut Vec<Box<dyn Order>>) -> Result<Vec<Result<()>>> {
         self.schedule.hold();
-        let mut writer = self.writer()?;
-        let done = writer.write(group, &|| self.state());
-        self.note_failure(&writer);
-        lead.again_at(writer.due());
-        let log = writer.journal.as_ref().map_or(0, Journal::log_bytes);
-        if let Some(state) = &done.state {
+        let published = || self.state();
+        let mut results = Vec::new();
+        let mut planner = self.planner();
+        if let Ok(planner) = &mut planner {
+            planner.begin(&self.storage, self.failures.load(Ordering::Relaxed), &published);
+        }
+        let turn = loop {
+            match lead.next(GROUP) {
+                Next::Gather(orders) => {
+                    let planned = group.len();
+                    group.extend(orders);
+                    if let Ok(planner) = &mut planner {
+                        results.extend(group[planned..].iter_mut().map(|order| planner.plan(&mut **order)));
+                    }
+                }
+                Next::Write(turn) => break turn,
+            }
+        };
+        let mut planner = planner?;
+        let mut log = self.log()?;
+        if planner.catch_up(self.failures.load(Ordering::Relaxed), &published) {
+            // It was planned on top of the group that has failed meanwhile.
+            return Err(log.failure.clone().unwrap_or_else(interrupted));
+        }
+        let planned = planner.hand_over(&mut log);
+        drop(planner);
+        drop(lead);
+        let written = log.write(&planned);
+        if written.is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.note_failure(&log);
+        }
+        turn.again_at(log.due());
+        let bytes = log.journal.as_ref().map_or(0, Journal::log_bytes);
+        let state = written.as_ref().ok().and(planned.state);
+        if let Some(state) = &state {
             self.published.send_replace(Arc::clone(state));
+        }
+        drop(log);
+        if let Some(state) = state {
             self.indexer.look();
+            self.schedule.grown(bytes, &state, planned.deletes);
         }
-        drop(writer);
-        if let Some(state) = done.state {
-            self.schedule.grown(log, &state, done.deleted);
-        }
-        Ok(done.results)
+        written.map(|()| results)
     }
 
     /// The thread that makes checkpoints when they are due.
@@ -440,10 +487,10 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         let mut cut = Err(closed());
         let state = self.settled(
             || {
-                let mut writer = self.writer()?;
-                cut = writer.journal.as_mut().ok_or_else(closed)?.cut();
-                self.note_failure(&writer);
-                // Between two groups, the published state is the one after the last record.
+                let mut log = self.log()?;
+                cut = log.journal.as_mut().ok_or_else(closed)?.cut();
+                self.note_failure(&log);
+                // Between two groups, the published state is the one after the last record of the log.
                 Ok(self.state())
             },
             None,
@@ -451,7 +498,7 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         let cut = cut?;
         let mut known = self.schedule.begin(&state);
         let done = known.write(&*self.storage, &state)?;
-        let log = self.writer()?.journal.as_mut().map_or(0, |journal| {
+        let log = self.log()?.journal.as_mut().map_or(0, |journal| {
             journal.forget(&cut);
             journal.log_bytes()
         });

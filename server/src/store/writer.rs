@@ -1,4 +1,4 @@
-//! What writes a group: plan, append once, sync once, publish, answer.
+//! What writes a group: it is planned ahead of the log, then appended and synced at once.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,74 +12,71 @@ use super::{
     space::{Space, allowed},
 };
 
-/// The log, and the state that runs ahead of it while a group is planned.
+/// The state that runs ahead of the log, and what the log is to be given.
 #[derive(Debug)]
-pub(super) struct Writer<S> {
-    /// `None` once it is closed.
-    pub(super) journal: Option<Journal<S>>,
-    /// The state after the last record planned. Between two groups it is what readers see.
+pub(super) struct Planner {
+    /// The state after the last record planned. While nothing is planned or written it is what readers see.
     working: State,
+    /// Of the group that is planned.
     frame: Frame,
-    space: Space,
-    /// Whether a command of the present group deletes.
     deletes: bool,
-    /// Since when there are records that are not synced.
-    unsynced: Option<Instant>,
+    synced: bool,
+    space: Space,
+    /// Why only deletions may be planned, if that is so.
+    refusal: Option<Error>,
+    /// How many groups had failed when the working state was taken from the published one.
+    failures: u64,
 }
 
-/// A group that was written.
-pub(super) struct Done {
-    /// What each of its orders came to.
-    pub(super) results: Vec<Result<()>>,
-    /// The state for readers, where it changed.
+/// A group that was planned, but for its frame.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// The state for readers once it is written, where it changes.
     pub(super) state: Option<Arc<State>>,
-    /// Whether something was deleted.
-    pub(super) deleted: bool,
+    /// Whether something is deleted.
+    pub(super) deletes: bool,
+    /// Whether it is to be synced.
+    synced: bool,
 }
 
-impl<S: Storage> Writer<S> {
-    pub(super) fn new(journal: Journal<S>, state: State, reserve: u64) -> Self {
+impl Planner {
+    pub(super) fn new(state: State, reserve: u64) -> Self {
         Self {
-            journal: Some(journal),
             working: state,
             frame: Frame::default(),
-            space: Space::new(reserve),
             deletes: false,
-            unsynced: None,
+            synced: false,
+            space: Space::new(reserve),
+            refusal: None,
+            failures: 0,
         }
     }
 
-    /// Writes a group. `published` is what readers see now, to go back to when it fails.
-    pub(super) fn write(&mut self, group: &mut [Box<dyn Order>], published: &dyn Fn() -> Arc<State>) -> Done {
-        let before = self.working.seq();
-        let results = self.plan(group);
-        let synced = group.iter().any(|order| order.durability() == Durability::Synced)
-            || self.unsynced.is_some_and(|since| since.elapsed() >= LOGGED_DELAY);
-        match self.append(synced) {
-            Ok(()) => {
-                let changed = self.working.seq() != before;
-                Done { results, state: changed.then(|| Arc::new(self.working.clone())), deleted: self.deletes }
-            }
-            Err(error) => {
-                self.working = (*published()).clone();
-                Done { results: group.iter().map(|_| Err(error.clone())).collect(), state: None, deleted: false }
-            }
-        }
-    }
-
-    /// Plans each order on top of the ones before, into the frame and the working state. One that is refused leaves no trace.
-    fn plan(&mut self, group: &mut [Box<dyn Order>]) -> Vec<Result<()>> {
+    /// Begins a group.
+    pub(super) fn begin(&mut self, storage: &impl Storage, failures: u64, published: &dyn Fn() -> Arc<State>) {
+        self.catch_up(failures, published);
         self.frame.clear();
-        self.deletes = false;
-        let journal = self.journal.as_ref();
-        let refusal = journal.and_then(|journal| self.space.refusal(journal.storage()));
-        group.iter_mut().map(|order| self.plan_one(&mut **order, refusal.as_ref())).collect()
+        (self.deletes, self.synced) = (false, false);
+        self.refusal = self.space.refusal(storage);
     }
 
-    fn plan_one(&mut self, order: &mut dyn Order, refusal: Option<&Error>) -> Result<()> {
+    /// If `failures` tells that a group has failed since, drops what was planned on top of it: the published state is the working
+    /// state again. Whether that was so.
+    pub(super) fn catch_up(&mut self, failures: u64, published: &dyn Fn() -> Arc<State>) -> bool {
+        let behind = self.failures != failures;
+        if behind {
+            self.working = (*published()).clone();
+            self.failures = failures;
+        }
+        behind
+    }
+
+    /// Plans an order on top of the ones before, into the frame and the working state. One that is refused leaves no trace.
+    pub(super) fn plan(&mut self, order: &mut dyn Order) -> Result<()> {
+        self.synced |= order.durability() == Durability::Synced;
         let command = order.command().ok_or_else(interrupted)?;
         let deletes = deletes(&command);
-        allowed(refusal, deletes)?;
+        allowed(self.refusal.as_ref(), deletes)?;
         let Plan { record, skipped, affected } = self.working.plan(command)?;
         if let Some(record) = record {
             self.frame.push(&record)?;
@@ -90,13 +87,57 @@ impl<S: Storage> Writer<S> {
         Ok(())
     }
 
+    /// Hands the group over to the log, which is to write it. The next one can be begun.
+    pub(super) fn hand_over<S>(&mut self, log: &mut Log<S>) -> Planned {
+        std::mem::swap(&mut self.frame, &mut log.frame);
+        let changed = !log.frame.is_empty();
+        if changed {
+            self.space.took(log.frame.len());
+        }
+        Planned { state: changed.then(|| Arc::new(self.working.clone())), deletes: self.deletes, synced: self.synced }
+    }
+
+    /// Changes what is derived from the log and not in it, while nothing is planned or written.
+    pub(super) fn amend<T>(&mut self, change: impl FnOnce(&mut State) -> T) -> (T, Arc<State>) {
+        let value = change(&mut self.working);
+        (value, Arc::new(self.working.clone()))
+    }
+}
+
+/// The log as it is written.
+#[derive(Debug)]
+pub(super) struct Log<S> {
+    /// `None` once it is closed.
+    pub(super) journal: Option<Journal<S>>,
+    /// Of the group that is written.
+    frame: Frame,
+    /// Since when there are records that are not synced.
+    unsynced: Option<Instant>,
+    /// Why the last group that failed did.
+    pub(super) failure: Option<Error>,
+}
+
+impl<S: Storage> Log<S> {
+    pub(super) fn new(journal: Journal<S>) -> Self {
+        Self { journal: Some(journal), frame: Frame::default(), unsynced: None, failure: None }
+    }
+
+    /// Writes the group that was handed over.
+    pub(super) fn write(&mut self, planned: &Planned) -> Result<()> {
+        let written = self.append(planned.synced);
+        if let Err(error) = &written {
+            // What was not synced is cut off now, or never will be synced.
+            (self.unsynced, self.failure) = (None, Some(error.clone()));
+        }
+        written
+    }
+
     fn append(&mut self, synced: bool) -> Result<()> {
         let journal = self.journal.as_mut().ok_or_else(super::closed)?;
         if !self.frame.is_empty() {
-            self.space.took(self.frame.len());
             journal.append(&mut self.frame)?;
         }
-        if synced {
+        if synced || self.unsynced.is_some_and(|since| since.elapsed() >= LOGGED_DELAY) {
             let begun = Instant::now();
             journal.sync()?;
             METRICS.sync(begun.elapsed());
@@ -108,11 +149,5 @@ impl<S: Storage> Writer<S> {
     /// When what is not synced has to be.
     pub(super) fn due(&self) -> Option<Instant> {
         self.unsynced.map(|since| since + LOGGED_DELAY)
-    }
-
-    /// Changes what is derived from the log and not in it.
-    pub(super) fn amend<T>(&mut self, change: impl FnOnce(&mut State) -> T) -> (T, Arc<State>) {
-        let value = change(&mut self.working);
-        (value, Arc::new(self.working.clone()))
     }
 }

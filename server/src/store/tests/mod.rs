@@ -160,7 +160,7 @@ fn delete(document: &str) -> Command {
     Command::DeleteDocuments { library: "library".to_owned(), documents: vec![document.to_owned()] }
 }
 
-/// Runs commands at once, all of them queued while the disk is held at the first; what each came to.
+/// Runs commands at once, all of them planned while the disk is held at the first; what each came to.
 fn together(store: &Arc<Store<Faulty>>, storage: &Faulty, commands: Vec<Command>) -> Vec<Result<u64>> {
     storage.set(|faults| faults.held = Some("sync"));
     let first = thread::spawn({
@@ -172,7 +172,7 @@ fn together(store: &Arc<Store<Faulty>>, storage: &Faulty, commands: Vec<Command>
     for (number, command) in commands.into_iter().enumerate() {
         let store_of = Arc::clone(store);
         threads.push(thread::spawn(move || run(&store_of, command)));
-        while store.waiting().0 <= number {
+        while store.shared.queue.gathered() <= number {
             thread::yield_now();
         }
     }
@@ -236,6 +236,51 @@ fn a_failed_sync_stops_writing_for_good() {
     }
     assert!(store.checkpoint().is_err() && store.failure().is_some());
     assert_eq!(documents(&store.state()), ["before"], "what failed is not seen, and reading goes on");
+}
+
+#[test]
+fn the_next_group_is_planned_meanwhile_and_fails_with_the_one_that_it_builds_on() {
+    let (store, storage) = store();
+    run(&store, add("before")).unwrap();
+    storage.set(|faults| faults.held = Some("append"));
+    let write = |command| {
+        let store = Arc::clone(&store);
+        thread::spawn(move || run(&store, command))
+    };
+    let first = write(add("a"));
+    storage.until_held();
+    let planned = Arc::new(AtomicU64::new(0));
+    let second = thread::spawn({
+        let (store, planned) = (Arc::clone(&store), Arc::clone(&planned));
+        move || {
+            let seen = move |state: &State, _| planned.store(state.seq(), Ordering::Relaxed);
+            store.write_blocking(delete("a"), Durability::Synced, seen)
+        }
+    });
+    while planned.load(Ordering::Relaxed) == 0 {
+        thread::yield_now();
+    }
+    assert_eq!((planned.load(Ordering::Relaxed), store.state().seq()), (4, 2));
+    storage.set(|faults| (faults.held, faults.failing) = (None, Some(("append", Code::StorageFull))));
+    assert_eq!(first.join().unwrap().unwrap_err().code, Code::StorageFull);
+    assert_eq!(second.join().unwrap().unwrap_err().code, Code::StorageFull);
+    storage.set(|faults| faults.failing = None);
+    assert_eq!(run(&store, delete("a")).unwrap_err().code, Code::DocumentNotFound);
+    assert_eq!(run(&store, add("b")), Ok(3));
+    assert_eq!(documents(&store.state()), ["b", "before"]);
+    assert_eq!(documents(&reopened(&storage).0), ["b", "before"]);
+}
+
+#[test]
+fn after_a_failed_sync_of_logged_writes_nothing_more_is_tried() {
+    let (store, storage) = store();
+    storage.set(|faults| faults.failing = Some(("sync", Code::Storage)));
+    store.write_blocking(add("logged"), Durability::Logged, |_, _| {}).unwrap();
+    while store.failure().is_none() {
+        thread::yield_now();
+    }
+    thread::sleep(2 * LOGGED_DELAY);
+    assert_eq!(store.shared.failures.load(Ordering::Relaxed), 1);
 }
 
 #[test]
