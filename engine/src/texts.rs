@@ -18,10 +18,15 @@ enum Span {
     Owned(Arc<str>),
 }
 
+/// Texts in a page. Pages are shared between clones until a text of them changes.
+const PAGE: usize = 64;
+
+type Page = Arc<[Span; PAGE]>;
+
 /// One text a slot. A clone is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
-    spans: Vector<Span>,
+    pages: Vector<Page>,
     blob: Option<Blob>,
 }
 
@@ -32,19 +37,26 @@ impl Texts {
         let end = offset.checked_add(total)?;
         let all = std::str::from_utf8(blob.bytes().get(offset..end)?).ok()?;
         let mut at = 0_usize;
-        let mut spans = Vector::new();
-        for &len in lens {
-            let next = at.checked_add(len)?;
-            all.get(at..next)?;
-            spans.push_back(if len == 0 { Span::Empty } else { Span::Mapped { offset: offset + at, len } });
-            at = next;
+        let mut pages = Vector::new();
+        for lens in lens.chunks(PAGE) {
+            let mut page = empty();
+            for (span, &len) in page.iter_mut().zip(lens) {
+                let next = at.checked_add(len)?;
+                all.get(at..next)?;
+                if len > 0 {
+                    *span = Span::Mapped { offset: offset + at, len };
+                }
+                at = next;
+            }
+            pages.push_back(Arc::new(page));
         }
-        (at == total).then(|| Self { spans, blob: Some(blob.clone()) })
+        (at == total).then(|| Self { pages, blob: Some(blob.clone()) })
     }
 
     /// The text of `slot`; empty for a free slot.
     pub fn get(&self, slot: u32) -> &str {
-        match (self.spans.get(slot as usize), &self.blob) {
+        let (page, at) = (slot as usize / PAGE, slot as usize % PAGE);
+        match (self.pages.get(page).map(|page| &page[at]), &self.blob) {
             (Some(Span::Owned(text)), _) => text,
             // In bounds and valid: `mapped` has checked it.
             (Some(Span::Mapped { offset, len }), Some(blob)) => {
@@ -54,30 +66,54 @@ impl Texts {
         }
     }
 
-    /// Lets texts that are still those of `then` lie where `mapped` has them. Whether that could be done.
+    /// Lets texts that are still those of `then` lie where `mapped` has them. Whether that could be done. Cost: a glance at each
+    /// page, and at each text of those that have changed.
     pub(crate) fn rest_on(&mut self, then: &Self, mapped: &Self) -> bool {
-        let mut spans = Vector::new();
-        for (slot, span) in self.spans.iter().enumerate() {
-            let same = match (span, then.spans.get(slot)) {
-                (Span::Owned(now), Some(Span::Owned(then))) => Arc::ptr_eq(now, then),
-                (Span::Mapped { offset: now, .. }, Some(Span::Mapped { offset: then, .. })) => now == then,
-                _ => false,
+        let mut pages = Vector::new();
+        for (at, page) in self.pages.iter().enumerate() {
+            let rested = match (then.pages.get(at), mapped.pages.get(at)) {
+                (Some(then), Some(mapped)) if Arc::ptr_eq(page, then) => Some(mapped.clone()),
+                (then, mapped) => mixed(page, then, mapped),
             };
-            match mapped.spans.get(slot).filter(|_| same) {
-                Some(span) => spans.push_back(span.clone()),
-                None if matches!(span, Span::Mapped { .. }) => return false,
-                None => spans.push_back(span.clone()),
+            match rested {
+                Some(rested) => pages.push_back(rested),
+                None => return false,
             }
         }
-        (self.spans, self.blob) = (spans, mapped.blob.clone());
+        (self.pages, self.blob) = (pages, mapped.blob.clone());
         true
     }
 
     /// Sets the text of `slot`.
     pub(crate) fn set(&mut self, slot: u32, text: Box<str>) {
-        while self.spans.len() <= slot as usize {
-            self.spans.push_back(Span::Empty);
+        let (page, at) = (slot as usize / PAGE, slot as usize % PAGE);
+        while self.pages.len() <= page {
+            self.pages.push_back(Arc::new(empty()));
         }
-        self.spans.set(slot as usize, if text.is_empty() { Span::Empty } else { Span::Owned(text.into()) });
+        if let Some(page) = self.pages.get_mut(page) {
+            Arc::make_mut(page)[at] = if text.is_empty() { Span::Empty } else { Span::Owned(text.into()) };
+        }
     }
+}
+
+fn empty() -> [Span; PAGE] {
+    std::array::from_fn(|_| Span::Empty)
+}
+
+/// A page in which some texts have changed: `None` if one of the others lies elsewhere than it did then.
+fn mixed(page: &Page, then: Option<&Page>, mapped: Option<&Page>) -> Option<Page> {
+    let mut rested = empty();
+    for (at, (rested, span)) in rested.iter_mut().zip(&**page).enumerate() {
+        let same = match (span, then.map(|then| &then[at])) {
+            (Span::Owned(now), Some(Span::Owned(then))) => Arc::ptr_eq(now, then),
+            (Span::Mapped { offset: now, .. }, Some(Span::Mapped { offset: then, .. })) => now == then,
+            _ => false,
+        };
+        *rested = match mapped.filter(|_| same) {
+            Some(mapped) => mapped[at].clone(),
+            None if matches!(span, Span::Mapped { .. }) => return None,
+            None => span.clone(),
+        };
+    }
+    Some(Arc::new(rested))
 }
