@@ -1,7 +1,7 @@
 //! How the index of a library follows its log.
 //!
 //! An index is a function of the log. Records change slots; at positions that the records alone decide, a *cut* says: these slots
-//! have changed since the last cut, and this is what the library looked like here. A cut waits until somebody runs its [`IndexJob`],
+//! have changed since the last cut, and this is what the library looked like here. A cut waits until somebody runs an [`IndexJob`],
 //! outside of all locks and as long as it takes, and installs what comes of it. Until then the old index serves: slots that it does
 //! not know as they are now are compared one by one, so that every write is found at once and every removed chunk is gone at once.
 //!
@@ -39,6 +39,9 @@ pub const TREE_UP_TO: usize = 6;
 fn batch(rows: usize) -> usize {
     (rows / 64).max(256)
 }
+
+/// Cuts that wait are taken in together up to one in so many of the rows. More would keep queries comparing what is already linked.
+const TOGETHER: usize = 16;
 
 /// The index of a library, and what it has not taken in yet.
 #[derive(Clone, Debug, Default)]
@@ -189,16 +192,26 @@ impl Library {
     }
 
     /// The next piece of work for the index, if any waits. Cheap.
+    ///
+    /// It is one cut, or several that wait, as far as they are a small part of the rows: they share one copy of the links.
     pub fn index_job(&self) -> Option<IndexJob> {
-        let cut = self.indexing.waiting.front()?.clone();
-        Some(IndexJob { library: self.info.id.clone(), base: self.indexing.serving.clone(), cut })
+        let waiting = &self.indexing.waiting;
+        let rows = waiting.front()?.live.len();
+        let mut slots = 0;
+        let small = |cut: &&Arc<Cut>| {
+            let first = slots == 0;
+            slots += cut.slots();
+            first || slots <= rows / TOGETHER
+        };
+        let cuts = waiting.iter().take_while(small).cloned().collect();
+        Some(IndexJob { library: self.info.id.clone(), base: self.indexing.serving.clone(), cuts })
     }
 
     /// Puts an index in the place of the old one. It is left out when it is not the one that was waited for.
     pub(crate) fn install(&mut self, done: &IndexDone) {
         let indexing = &mut self.indexing;
-        if indexing.waiting.front().is_some_and(|cut| cut.seq == done.built.seq) {
-            indexing.waiting.pop_front();
+        if let Some(last) = indexing.waiting.iter().position(|cut| cut.seq == done.built.seq) {
+            indexing.waiting = indexing.waiting.skip(last + 1);
             indexing.install(done.built.clone());
         }
     }
@@ -248,12 +261,13 @@ pub struct IndexState<'a> {
     pub quality: Option<&'a Quality>,
 }
 
-/// Bringing an index up to a cut: to be run on any thread.
+/// Bringing an index up to a cut, or from one to the next: to be run on any thread.
 #[derive(Debug)]
 pub struct IndexJob {
     library: Id,
     base: Arc<Built>,
-    cut: Arc<Cut>,
+    /// Oldest first; never empty.
+    cuts: Vec<Arc<Cut>>,
 }
 
 /// What a job made, for [`State::install`](crate::state::State::install).
@@ -271,34 +285,64 @@ impl IndexJob {
 
     /// Slots that it takes in or out.
     pub fn slots(&self) -> usize {
-        if self.cut.rebuild { self.cut.live.len() } else { self.cut.changed.len() }
+        self.cuts.iter().map(|cut| cut.slots()).sum()
     }
 
     /// Does the work. What comes of it depends on the log alone, never on `pool`; `None` if that has [stopped](Pool::stopped).
     ///
     /// Cost: a copy of the links, then what the index needs to take the changed slots in; now and then a measurement of recall.
     pub fn run(self, pool: &dyn Pool) -> Option<IndexDone> {
-        let Self { library, base, cut } = self;
+        let Self { library, base, cuts } = self;
+        let copy = base.to_change(&cuts);
+        let built = cuts.iter().fold(copy, |built, cut| built.up_to(cut, pool));
+        (!pool.stopped()).then(|| IndexDone { library, built: Arc::new(built) })
+    }
+}
+
+impl Cut {
+    /// Slots that it takes in or out.
+    fn slots(&self) -> usize {
+        if self.rebuild { self.live.len() } else { self.changed.len() }
+    }
+}
+
+impl Built {
+    /// A copy that can be brought up to these cuts. Nothing is copied that they would not keep.
+    fn to_change(&self, cuts: &[Arc<Cut>]) -> Self {
+        let end = cuts.last().map_or(0, |cut| cut.codes.rows());
+        let rebuild = cuts.first().is_some_and(|cut| cut.rebuild);
+        Self {
+            index: if rebuild { AnyIndex::default() } else { self.index.with_room(end) },
+            codes: self.codes.clone(),
+            vectors: self.vectors.clone(),
+            linked: self.linked.clone(),
+            quality: self.quality.clone(),
+            ..*self
+        }
+    }
+
+    /// The index as of the next cut.
+    fn up_to(self, cut: &Cut, pool: &dyn Pool) -> Self {
         let after = Rows { vectors: &cut.vectors, codes: Some(&cut.codes) };
         let mut index;
         if cut.rebuild {
             index = AnyIndex::new(cut.asked.index_type, cut.vectors.dimension(), cut.metric, &cut.asked.params);
             index.update(after, &[], after, &cut.live.iter().collect::<Vec<_>>(), pool);
         } else {
-            index = base.index.clone();
-            let gone: Vec<u32> = cut.changed.iter().filter(|slot| base.linked.contains(*slot)).collect();
+            index = self.index;
+            let gone: Vec<u32> = cut.changed.iter().filter(|slot| self.linked.contains(*slot)).collect();
             let new: Vec<u32> = cut.changed.iter().filter(|slot| cut.live.contains(*slot)).collect();
-            let before = Rows { vectors: &cut.vectors, codes: Some(&base.codes) };
+            let before = Rows { vectors: &cut.vectors, codes: Some(&self.codes) };
             index.update(before, &gone, after, &new, pool);
         }
-        let mut built = Built {
+        let mut built = Self {
             seq: cut.seq,
             index,
             codes: cut.codes.clone(),
             vectors: if cut.asked.index_type == IndexType::KdTree { cut.vectors.clone() } else { Vectors::default() },
             linked: cut.live.clone(),
-            quality: base.quality.clone(),
-            unmeasured: base.unmeasured + cut.changed.len() as u64,
+            quality: self.quality,
+            unmeasured: self.unmeasured + cut.changed.len() as u64,
         };
         if cut.rebuild || built.is_worth_measuring(cut.at_rest) {
             let subject =
@@ -306,11 +350,9 @@ impl IndexJob {
             built.quality = calibrate::measure(&subject, cut.seq, pool);
             built.unmeasured = 0;
         }
-        (!pool.stopped()).then(|| IndexDone { library, built: Arc::new(built) })
+        built
     }
-}
 
-impl Built {
     /// Whether so much has changed since the newest measurement that it may not hold any more: as many rows as there were, or, when
     /// there is time, a tenth.
     fn is_worth_measuring(&self, at_rest: bool) -> bool {

@@ -126,6 +126,14 @@ impl AnyIndex {
         }
     }
 
+    /// A copy with room for the slots below `end`, so that what is copied once need not be moved when they come.
+    pub(crate) fn with_room(&self, end: usize) -> Self {
+        match self {
+            Self::Hnsw(index) => Self::Hnsw(index.with_room(end)),
+            Self::Flat(_) | Self::KdTree(_) | Self::Lsh(_) | Self::Ivf(_) => self.clone(),
+        }
+    }
+
     /// Makes new what has drifted too far from the rows, after changes. Depends on the rows alone.
     pub fn renew(&mut self, codes: &Codes, pool: &dyn Pool) {
         if let Self::Ivf(ivf) = self

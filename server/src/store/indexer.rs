@@ -11,16 +11,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, available_parallelism},
     time::{Duration, Instant},
 };
 
-use rayon::{
-    ThreadPool, ThreadPoolBuilder,
-    iter::{IntoParallelIterator, ParallelIterator},
-};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use vecino_engine::{
     Code, Error, Result, command::Command, library::Library, model::Id, pool::Pool, state::State, storage::Storage,
 };
@@ -53,15 +50,25 @@ pub(super) struct Indexer {
 struct Inner {
     /// Whether a state has been published since it was last looked at.
     news: bool,
-    /// Whether to look again when [`REST`] is over.
-    tails: bool,
+    /// When the first library with a tail will have come to rest.
+    look_at: Option<Instant>,
+}
+
+/// Libraries that have something to be taken in when they have come to rest.
+type Tails = BTreeMap<Id, Tail>;
+
+/// Since when a library has been seen to have the same sequence.
+#[derive(Debug)]
+struct Tail {
+    seq: u64,
+    since: Instant,
 }
 
 impl Indexer {
     /// # Errors
     /// [`Code::Storage`] when no thread can be started.
     pub(super) fn new() -> Result<Self> {
-        let inner = Mutex::new(Inner { news: true, tails: false });
+        let inner = Mutex::new(Inner { news: true, look_at: None });
         Ok(Self { inner, changed: Condvar::new(), building: Mutex::default(), pool: BuildPool::new()? })
     }
 
@@ -81,7 +88,6 @@ impl Indexer {
 
     /// Waits for news, or for the end of a rest. `None` at the end; else whether there is news.
     fn wait(&self) -> Option<bool> {
-        let begun = Instant::now();
         let mut inner = self.inner();
         loop {
             if self.pool.stopped() {
@@ -90,11 +96,13 @@ impl Indexer {
             if std::mem::take(&mut inner.news) {
                 return Some(true);
             }
-            inner = if inner.tails {
-                let Some(rest) = REST.checked_sub(begun.elapsed()) else { return Some(false) };
-                self.changed.wait_timeout(inner, rest).unwrap_or_else(PoisonError::into_inner).0
-            } else {
-                self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner)
+            inner = match inner.look_at {
+                None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(at) if at <= Instant::now() => return Some(false),
+                Some(at) => {
+                    let rest = at.saturating_duration_since(Instant::now());
+                    self.changed.wait_timeout(inner, rest).unwrap_or_else(PoisonError::into_inner).0
+                }
             };
         }
     }
@@ -108,28 +116,36 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
     /// The indexing thread.
     pub(super) fn keep_indexes(&self) {
         give_way();
-        let mut tails = BTreeMap::new();
+        let mut tails = Tails::new();
         while let Some(news) = self.indexer.wait() {
             if news {
                 thread::sleep(GATHER);
             }
             // A panic ends one attempt: the old index goes on serving.
-            let done = catch_unwind(AssertUnwindSafe(|| self.take_in().and_then(|()| self.post(|_| false))));
+            let done = catch_unwind(AssertUnwindSafe(|| self.take_in(&mut tails).and_then(|()| self.post(|_| false))));
             if let Err(error) = done.unwrap_or_else(|_| Err(interrupted())) {
                 tracing::error!(%error, "an index cannot be brought up to date");
             }
-            let before = if news { BTreeMap::new() } else { std::mem::take(&mut tails) };
-            tails = self.tails();
-            let resting = |library: &Id| tails.get(library).is_some_and(|seq| before.get(library) == Some(seq));
-            let _ = catch_unwind(AssertUnwindSafe(|| self.post(resting)));
-            tails.retain(|library, seq| before.get(library) != Some(seq) || !self.cut(library));
-            self.indexer.inner().tails = !tails.is_empty();
+            self.see_tails(&mut tails);
+            let rests = |tail: &Tail| tail.since.elapsed() >= REST;
+            let _ = catch_unwind(AssertUnwindSafe(|| self.post(|library| tails.get(library).is_some_and(rests))));
+            tails.retain(|library, tail| {
+                let rests = rests(tail);
+                if rests {
+                    // Should it fail, it is tried again after as long.
+                    tail.since = Instant::now();
+                }
+                !(rests && self.cut(library))
+            });
+            self.indexer.inner().look_at = tails.values().map(|tail| tail.since + REST).min();
         }
     }
 
     /// Runs one job after the other until none waits.
-    fn take_in(&self) -> Result<()> {
+    fn take_in(&self, tails: &mut Tails) -> Result<()> {
         while !self.indexer.pool.stopped() {
+            // A library may come to rest while jobs run.
+            self.see_tails(tails);
             let _one = self.indexer.building.lock().map_err(|_| interrupted())?;
             let Some(job) = self.state().index_job() else { break };
             let (library, slots, begun) = (job.library().clone(), job.slots(), Instant::now());
@@ -175,12 +191,17 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         Ok(state)
     }
 
-    /// The libraries with a tail that is worth a record or new postings, and their sequences.
-    fn tails(&self) -> BTreeMap<Id, u64> {
-        let state = self.state();
+    /// Looks which libraries have a tail that is worth a record or new postings, and which of them have not been written to since
+    /// they were last looked at.
+    fn see_tails(&self, tails: &mut Tails) {
+        let (state, now) = (self.state(), Instant::now());
         let has_tail = |library: &&Library| library.index_state().changed >= TAIL || library.wants_postings(true);
-        let tails = state.loaded().filter(has_tail);
-        tails.map(|library| (library.info().id.clone(), library.seq())).collect()
+        let tail = |library: &Library| {
+            let (id, seq) = (library.info().id.clone(), library.seq());
+            let since = tails.get(&id).filter(|tail| tail.seq == seq).map_or(now, |tail| tail.since);
+            (id, Tail { seq, since })
+        };
+        *tails = state.loaded().filter(has_tail).map(tail).collect();
     }
 
     /// Has the index of a library take in its tail. Whether that could be asked for.
@@ -212,7 +233,11 @@ impl BuildPool {
 
 impl Pool for BuildPool {
     fn run(&self, jobs: usize, job: &(dyn Fn(usize) + Sync)) {
-        self.threads.install(|| (0..jobs).into_par_iter().for_each(job));
+        // One after the other from a common counter: dealt out in ranges, the last range would keep one thread while others idle.
+        let next = AtomicUsize::new(0);
+        let work = || while Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < jobs).map(job).is_some() {};
+        let threads = self.threads.current_num_threads().min(jobs);
+        self.threads.scope(|scope| (0..threads).for_each(|_| scope.spawn(|_| work())));
     }
 
     fn stopped(&self) -> bool {

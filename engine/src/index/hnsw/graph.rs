@@ -93,6 +93,15 @@ impl Layer {
         &links[..len]
     }
 
+    /// A copy with room for `rows` rows in all.
+    pub(super) fn with_room(&self, rows: usize) -> Self {
+        let mut copy = Self { used: self.used.clone(), above: self.above.clone(), ..Self::new(self.capacity, false) };
+        copy.reserve(rows.max(self.rows()));
+        copy.blocks.extend_from_slice(&self.blocks);
+        copy.incoming.extend_from_slice(&self.incoming);
+        copy
+    }
+
     /// Makes room for `rows` rows in all, without spare.
     pub(super) fn reserve(&mut self, rows: usize) {
         let more = rows.saturating_sub(self.rows());

@@ -14,7 +14,6 @@ use super::{
     Hnsw,
     beam::Scratch,
     graph::Layer,
-    remove::CHECKED,
     select::{select, sort},
 };
 
@@ -23,6 +22,9 @@ const BATCH: usize = 512;
 
 /// Rows whose lengths are looked at.
 const SAMPLED: usize = 256;
+
+/// How often, while a graph grows to twice its rows, all of it is checked for rows that no walk meets. There hardly ever are any.
+const CHECKS: usize = 4;
 
 /// Rows whose lists one job brings up to date.
 const LISTS_PER_JOB: usize = 64;
@@ -48,6 +50,7 @@ impl Hnsw {
         slots.sort_unstable();
         slots.dedup();
         self.unlink_all(codes, &slots, pool);
+        let before = self.len();
         if let Some(base) = self.layers.first_mut() {
             let last = slots.last().map_or(0, |slot| *slot as usize + 1);
             if slots.len() >= BATCH {
@@ -61,7 +64,7 @@ impl Hnsw {
             self.insert_batch(codes, batch, pool);
             rest = later;
         }
-        if slots.len() * CHECKED >= self.len() {
+        if step(before) != step(self.len()) {
             self.reconnect(codes);
         }
     }
@@ -253,6 +256,13 @@ pub(super) fn adopt(layer: &mut Layer, mut rows: Vec<u32>) {
             break;
         }
     }
+}
+
+/// Where a growing graph stands among its checks: one is due when this number changes. In however many calls the rows come, all
+/// checks together cost as much as `2 * CHECKS` at the end.
+fn step(rows: usize) -> usize {
+    let width = rows.checked_ilog2().unwrap_or(0).saturating_sub(CHECKS.ilog2());
+    (rows >> width) + width as usize * CHECKS
 }
 
 fn split_mix(state: u64) -> u64 {

@@ -113,6 +113,12 @@ impl Hnsw {
         self.len() == 0
     }
 
+    /// A copy with room for the slots below `end`.
+    pub(crate) fn with_room(&self, end: usize) -> Self {
+        let layers = self.layers.iter().map(|layer| if layer.above.is_none() { layer.with_room(end) } else { layer.clone() });
+        Self { layers: layers.collect(), scratches: Scratches::default(), ..*self }
+    }
+
     /// As [`VectorIndex::search`], as if `hidden` were not in the graph.
     pub(crate) fn search_without(&self, search: &Search<'_>, hidden: u32) -> Found {
         match search.codes {

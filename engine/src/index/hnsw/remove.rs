@@ -37,8 +37,8 @@ const ROWS_PER_JOB: usize = 4_096;
 /// Rows whose links one job chooses.
 const LISTS_PER_JOB: usize = 64;
 
-/// When one row in so many is removed or added, the whole graph is checked for rows that no walk meets.
-pub(super) const CHECKED: usize = 1_000;
+/// When one row in so many is removed, the whole graph is checked for rows that no walk meets.
+const CHECKED: usize = 1_000;
 
 /// How often it is checked again after something was mended.
 const ROUNDS: usize = 8;
