@@ -25,8 +25,11 @@ use crate::{
 /// Neighbours that are looked for.
 pub const K: usize = 10;
 
-/// Rows that are looked for without a filter.
-const PROBES: usize = 128;
+/// Rows that are looked for, where there is time for them.
+pub(crate) const PROBES: usize = 128;
+
+/// Rows that are looked for while many more are being written: more effort than is needed makes good for what so few may be off.
+pub(crate) const HASTY_PROBES: usize = 48;
 
 /// Shares of all rows that the filters let through.
 const SHARES: [f32; 4] = [1.0, 0.3, 0.1, 0.03];
@@ -90,13 +93,13 @@ pub(crate) struct Subject<'a> {
     pub(crate) linked: &'a SlotSet,
 }
 
-/// Measures an index. `None` for one that is exact or has few rows.
-pub(crate) fn measure(subject: &Subject<'_>, seq: u64, pool: &dyn Pool) -> Option<Quality> {
+/// Measures an index by up to so many probes. `None` for one that is exact or has few rows.
+pub(crate) fn measure(subject: &Subject<'_>, probes: usize, seq: u64, pool: &dyn Pool) -> Option<Quality> {
     let efforts = efforts(subject.index.index_type());
     if efforts.is_empty() || subject.linked.len() < FEW {
         return None;
     }
-    let probes: Vec<u32> = subject.linked.every(subject.linked.len().div_ceil(PROBES)).collect();
+    let probes: Vec<u32> = subject.linked.every(subject.linked.len().div_ceil(probes)).collect();
     let filters = SHARES.map(|share| if share < 1.0 { sample(subject.linked, share) } else { subject.linked.clone() });
     let truths = pool::map(pool, probes.len(), |number| subject.truths(probes[number], &filters));
     let curves: [Curve; SHARES.len()] = std::array::from_fn(|at| {

@@ -347,16 +347,19 @@ impl Built {
         if cut.rebuild || built.is_worth_measuring(cut.at_rest) {
             let subject =
                 Subject { index: &built.index, vectors: &cut.vectors, codes: &cut.codes, metric: cut.metric, linked: &cut.live };
-            built.quality = calibrate::measure(&subject, cut.seq, pool);
+            let probes = if cut.rebuild || cut.at_rest { calibrate::PROBES } else { calibrate::HASTY_PROBES };
+            built.quality = calibrate::measure(&subject, probes, cut.seq, pool);
             built.unmeasured = 0;
         }
         built
     }
 
     /// Whether so much has changed since the newest measurement that it may not hold any more: as many rows as there were, or, when
-    /// there is time, a tenth.
+    /// there is time, a tenth, or any after one in haste.
     fn is_worth_measuring(&self, at_rest: bool) -> bool {
-        let measured = self.quality.as_ref().map_or(0, |quality| u64::from(quality.chunks));
-        self.unmeasured >= measured / if at_rest { 10 } else { 1 }
+        let Some(quality) = &self.quality else { return true };
+        let hasty = quality.probes <= calibrate::HASTY_PROBES as u32;
+        let share = if at_rest { 10 } else { 1 };
+        self.unmeasured >= u64::from(quality.chunks) / share || at_rest && hasty
     }
 }
