@@ -1,6 +1,9 @@
 //! `/v1/libraries/{library}/query`.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{
     Json,
@@ -221,12 +224,41 @@ async fn query(
     Body(input): Body<QueryInput>,
 ) -> Answer<Response> {
     let question = input.read()?;
+    let under_way = UnderWay::begin();
+    if under_way.others() {
+        // A search leaves nothing else in the caches of its core: to read what has come first, all in a row, takes less time.
+        tokio::task::yield_now().await;
+    }
     if params.min_seq.is_none() && app.service.is_quick(&library, &question) {
         // To another thread and back would take longer.
         let _permit = guard::begin(&app)?;
         return json(&app.service.query(&library, question)?);
     }
     json(&reading(&app, params.min_seq, move |service| service.query(&library, question)).await?)
+}
+
+/// Queries that have been read and are not answered yet.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them, until it is dropped.
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        UNDER_WAY.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    /// Whether there are others.
+    fn others(&self) -> bool {
+        UNDER_WAY.load(Ordering::Relaxed) > 1
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// An answer in JSON. Hits have many small parts, and with [`Json`] each would ask whether there is room for it.
