@@ -2,7 +2,7 @@
 //!
 //! The effort of a query comes from what a library has measured on its own vectors, so that every copy chooses the same. Real
 //! queries may be of another kind. One in `EVERY` that an approximate index has answered is answered exactly as well, later, on
-//! one thread of low priority that rests twenty times as long as it works; what comes while it is busy is passed over. The last
+//! one thread of low priority that rests a hundred times as long as it works; what comes while it is busy is passed over. The last
 //! `WINDOW` of each library are kept, in memory alone.
 
 use std::{
@@ -39,7 +39,7 @@ const WINDOW: usize = 128;
 const MOST_LIBRARIES: usize = 1_024;
 
 /// The thread rests so many times as long as it has worked, but not longer than [`LONGEST_REST`].
-const REST: u32 = 20;
+const REST: u32 = 100;
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// Recall of sampled queries.
