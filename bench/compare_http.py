@@ -75,7 +75,7 @@ def report(args, lines, started, load):
             f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}.", "",
             "Servers and client share the cores. The client is one for all servers: one thread with all connections, bytes of "
             "requests made beforehand, answers read and not parsed. Within the process, a thread a core asks the engine for the same. "
-            f"{args.rounds} rounds of {args.seconds:g} s, every kind in turn; medians. Processor time is that of the server and of "
+            f"{args.rounds} round{'s' * (args.rounds != 1)} of {args.seconds:g} s, every kind in turn; medians. Processor time is that of the server and of "
             "the client for one query. A query names no effort: each engine's own choice (Chroma: ef_search "
             f"{args.chroma_effort}, M 16, efConstruction 200).", "",
             "## Queries", ""]
@@ -94,7 +94,8 @@ def report(args, lines, started, load):
         text += [f"With {flood['idle']:,} idle connections and {flood['slow']:,} that send a byte a second of a body: "
                  f"{flood['qps']:,.0f} QPS, p50 {flood['p50_ms']:.2f} ms, p99 {flood['p99_ms']:.2f} ms.", ""]
     rows = [["within the process, written first, then built at once", f"{head['rows'] / build['write_s']:,.0f}",
-             f"{build['write_s'] + build['build_s']:.1f} (build {build['build_s']:.1f})", "1",
+             f"{build['write_s'] + build['build_s']:.1f} (build {build['build_s']:.1f})",
+             f"{(build['write_s'] + build['build_s']) / build['build_s']:.2f}",
              f"{build['write_cpu_s'] + build['build_cpu_s']:.1f}"]]
     for engine in ("vecino", "chroma"):
         if line := find("ingest", engine):
