@@ -75,8 +75,8 @@ def report(args, lines, started, load):
             f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}.", "",
             "Servers and client share the cores. The client is one for all servers: one thread with all connections, bytes of "
             "requests made beforehand, answers read and not parsed. Within the process, a thread a core asks the engine for the same. "
-            f"{args.rounds} round{'s' * (args.rounds != 1)} of {args.seconds:g} s, every kind in turn; medians. Processor time is that of the server and of "
-            "the client for one query. A query names no effort: each engine's own choice (Chroma: ef_search "
+            f"{args.rounds} round{'s' * (args.rounds != 1)} of {args.seconds:g} s, every kind in turn; medians. Processor time is that "
+            "of the server and of the client for one query. A query names no effort: each engine's own choice (Chroma: ef_search "
             f"{args.chroma_effort}, M 16, efConstruction 200).", "",
             "## Queries", ""]
     inside, rows = find("query", "in process"), []
