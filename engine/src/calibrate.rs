@@ -28,7 +28,7 @@ pub const K: usize = 10;
 /// Rows that are looked for, where there is time for them.
 pub(crate) const PROBES: usize = 128;
 
-/// Rows that are looked for while many more are being written: more effort than is needed makes good for what so few may be off.
+/// Rows that are looked for while many more are being written. What so few tell is less sure; it is measured anew at rest.
 pub(crate) const HASTY_PROBES: usize = 48;
 
 /// Shares of all rows that the filters let through.

@@ -117,3 +117,53 @@ fn mixed(page: &Page, then: Option<&Page>, mapped: Option<&Page>) -> Option<Page
     }
     Some(Arc::new(rested))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(slot: usize) -> String {
+        format!("text {slot}")
+    }
+
+    /// As many texts, in memory, and the same as a snapshot has them.
+    fn both(count: usize) -> (Texts, Texts) {
+        let mut owned = Texts::default();
+        (0..count).for_each(|slot| owned.set(slot as u32, text(slot).into()));
+        let lens: Vec<usize> = (0..count).map(|slot| text(slot).len()).collect();
+        let bytes: Vec<u8> = (0..count).flat_map(|slot| text(slot).into_bytes()).collect();
+        let total = bytes.len();
+        (owned, Texts::mapped(&lens, &Blob::new(bytes), 0, total).unwrap())
+    }
+
+    fn mapped(texts: &Texts) -> usize {
+        texts.pages.iter().flat_map(|page| page.iter()).filter(|span| matches!(span, Span::Mapped { .. })).count()
+    }
+
+    #[test]
+    fn what_has_not_changed_comes_to_rest_and_what_has_stays() {
+        let (then, snapshot) = both(3 * PAGE + 5);
+        let mut now = then.clone();
+        now.set(1, "other".into());
+        now.set(2, "".into());
+        now.set((4 * PAGE) as u32, "new".into());
+        assert!(now.rest_on(&then, &snapshot));
+        assert_eq!(mapped(&now), 3 * PAGE + 3);
+        let expected = |slot| match slot {
+            1 => "other".to_owned(),
+            2 => String::new(),
+            _ if slot == 4 * PAGE => "new".to_owned(),
+            _ if slot < 3 * PAGE + 5 => text(slot),
+            _ => String::new(),
+        };
+        (0..=4 * PAGE + 1).for_each(|slot| assert_eq!(now.get(slot as u32), expected(slot), "slot {slot}"));
+    }
+
+    #[test]
+    fn texts_of_another_file_do_not_come_to_rest() {
+        let (then, snapshot) = both(PAGE + 1);
+        let (_, mut now) = both(PAGE + 1);
+        assert!(!now.rest_on(&then, &snapshot));
+        assert_eq!(now.get(PAGE as u32), text(PAGE));
+    }
+}
