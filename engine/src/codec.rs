@@ -1,11 +1,11 @@
 //! The log's bytes. Everything is little endian; checksums are CRC-32C (Castagnoli).
 //!
-//! A **segment** is a header of 32 bytes and then frames:
+//! A **segment** is a header of 32 bytes and then frames, and after the last one any number of zeros, which later frames are written over:
 //!
 //! | bytes | segment header |
 //! |---|---|
 //! | 8 | `VECINOLG` |
-//! | 4 | format version, 2 |
+//! | 4 | format version, 3; in version 2 no zeros follow the last frame |
 //! | 4 | chain: checksum of the last frame of the segment before, 0 in the first |
 //! | 8 | sequence of the first record |
 //! | 4 | 0 |
@@ -25,7 +25,7 @@
 //! One frame is one `append`, and is there as a whole or not at all. A frame that was synced is there for ever; so only frames
 //! after the last sync can be torn by a crash, and [`read_segment`] can tell a torn tail from damage:
 //!
-//! - bytes that end before the frame does, or a frame with a hole (a 512-byte sector of the file in which all that belongs to the
+//! - bytes that end before the frame does (zeros at the end of the file do not count), or a frame with a hole (a 512-byte sector of the file in which all that belongs to the
 //!   frame is zero: a page that never reached the disk), in the last segment, when no frame behind it says that it was synced:
 //!   **torn**. Nobody was told that it is on the disk; it is cut, with all behind it.
 //! - anything else that does not fit (a wrong checksum, a sequence out of order, a bad frame that was synced): **damage**. It is
@@ -38,7 +38,9 @@ use crate::{
 };
 
 /// Version of the log format.
-pub const LOG_VERSION: u32 = 2;
+pub const LOG_VERSION: u32 = 3;
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 2;
 /// Bytes of a segment header.
 pub const SEGMENT_HEADER: usize = 32;
 /// Bytes of a frame header.
@@ -210,9 +212,10 @@ pub fn read_segment(name: &str, bytes: &[u8], start: Option<Position>) -> Result
         return Err(Error::damaged(name, 0, "it does not begin with the mark of a Vecino log"));
     }
     let version = u32_at(header, 8);
-    if version != LOG_VERSION {
-        let detail = format!("{name} has log format {version}; this build reads format {LOG_VERSION}");
-        return Err(Error::new(Code::UnsupportedVersion, detail).numbers(LOG_VERSION, version));
+    if !(OLDEST_VERSION..=LOG_VERSION).contains(&version) {
+        let known = format!("{OLDEST_VERSION} to {LOG_VERSION}");
+        let detail = format!("{name} has log format {version}; this build reads the formats {known}");
+        return Err(Error::new(Code::UnsupportedVersion, detail).numbers(known, version));
     }
     let sum = crc32c::crc32c(&header[..28]);
     if sum != u32_at(header, 28) {
@@ -224,6 +227,7 @@ pub fn read_segment(name: &str, bytes: &[u8], start: Option<Position>) -> Result
             Error::damaged(name, 12, "it does not continue the segment before it").numbers(expected.next_seq, found.next_seq)
         );
     }
+    let bytes = written(bytes);
     let mut segment =
         Segment { records: Vec::new(), valid_len: SEGMENT_HEADER as u64, torn: 0, end: after_header(header, found) };
     while let Some(next) = read_frame(name, bytes, segment.valid_len as usize, segment.end, &mut segment.records)? {
@@ -231,6 +235,15 @@ pub fn read_segment(name: &str, bytes: &[u8], start: Option<Position>) -> Result
     }
     segment.torn = bytes.len() as u64 - segment.valid_len;
     Ok(segment)
+}
+
+/// A segment without the zeros at its end, which are no part of a frame that is whole; with its header in any case.
+pub fn written(bytes: &[u8]) -> &[u8] {
+    const PIECE: usize = 4096;
+    let pieces = bytes.rchunks(PIECE).take_while(|piece| **piece == [0; PIECE]).count();
+    let bytes = &bytes[..bytes.len() - pieces * PIECE];
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..end.max(SEGMENT_HEADER.min(bytes.len()))]
 }
 
 /// Reads the frame at `offset`: its end, or `None` at the end of the valid bytes.
@@ -330,6 +343,7 @@ pub fn scan_segment(name: &str, bytes: &[u8]) -> Scanned {
     }
     let Some(header) = bytes.first_chunk::<SEGMENT_HEADER>() else { return scanned };
     let (mut offset, mut chain) = (SEGMENT_HEADER, u32_at(header, 28));
+    let bytes = written(bytes);
     while offset < bytes.len() {
         let (rest, at) = (&bytes[offset..], offset as u64);
         let whole = rest.first_chunk::<FRAME_HEADER>().filter(|header| u32_at(*header, 20) == crc32c::crc32c(&header[..20]));
@@ -429,11 +443,57 @@ mod tests {
         for len in SEGMENT_HEADER..bytes.len() {
             let found = read_segment("log", &bytes[..len], None).unwrap();
             let end = ends.iter().rev().find(|end| **end <= len).unwrap();
-            assert_eq!((found.valid_len, found.torn), (*end as u64, (len - end) as u64));
+            // Zeros at the end may be a part of the frame or what was there before.
+            let torn = bytes[*end..len].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            assert_eq!((found.valid_len, found.torn), (*end as u64, torn as u64));
             assert_eq!(found.records, records[..found.records.len()]);
         }
         for len in 0..SEGMENT_HEADER {
             assert_eq!(read_segment("log", &bytes[..len], None).unwrap_err().code, Code::Damaged);
+        }
+    }
+
+    #[test]
+    fn zeros_behind_the_last_frame_are_nothing() {
+        let (bytes, records, _) = segment(&[1, 3, 2]);
+        for zeros in [1, 31, 511, 4_096, 70_000] {
+            let longer = [bytes.as_slice(), &vec![0; zeros]].concat();
+            assert_eq!(written(&longer), bytes);
+            let found = read_segment("log", &longer, None).unwrap();
+            assert_eq!((found.valid_len, found.torn, found.end.next_seq), (bytes.len() as u64, 0, 7));
+            let scanned = scan_segment("log", &longer);
+            assert!(scanned.damage.is_empty() && scanned.records.len() == records.len(), "{:?}", scanned.damage);
+            // A frame of which only the end has reached the disk, and one of which only the beginning has.
+            let next = bytes.len();
+            let mut torn = longer.clone();
+            let end = append(&mut torn, found.end, &vec![deletion(&"x".repeat(200)); 20], 0);
+            let frame = torn.split_off(longer.len());
+            torn.splice(next..(next + frame.len()).min(torn.len()), frame.iter().copied());
+            assert_eq!(read_segment("log", &torn, None).unwrap().end, end);
+            let sector = (next + FRAME_HEADER).next_multiple_of(SECTOR);
+            torn[sector..sector + SECTOR].fill(0);
+            let cut = read_segment("log", &torn, None).unwrap();
+            assert_eq!((cut.records.len(), cut.torn), (records.len(), (written(&torn).len() - next) as u64));
+            torn[next..sector].fill(0);
+            assert_eq!(read_segment("log", &torn, None).unwrap().valid_len, next as u64);
+        }
+        assert_eq!(written(&[0; 10]), [0; 10]);
+        assert_eq!(written(&[0; 5_000]), [0; SEGMENT_HEADER]);
+    }
+
+    #[test]
+    fn segments_of_version_2_are_read() {
+        let (mut bytes, records, ends) = segment(&[0]);
+        assert!(records.is_empty());
+        bytes.truncate(ends[0]);
+        bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+        let sum = crc32c::crc32c(&bytes[..28]);
+        bytes[28..32].copy_from_slice(&sum.to_le_bytes());
+        append(&mut bytes, Position { next_seq: 1, chain: sum }, &[deletion("a")], 0);
+        assert_eq!(read_segment("log", &bytes, None).unwrap().records.len(), 1);
+        for version in [1_u32, 4] {
+            bytes[8..12].copy_from_slice(&version.to_le_bytes());
+            assert_eq!(read_segment("log", &bytes, None).unwrap_err().code, Code::UnsupportedVersion);
         }
     }
 

@@ -139,6 +139,8 @@ impl Codes {
     /// A page to be changed, with at least `rows` rows. It exists, or is the next one.
     fn page_mut(&mut self, page: usize, rows: usize) -> &mut Page {
         let stride = self.stride();
+        // A small library has a small page; one that has filled a page will fill another.
+        let room = if page == 0 { rows } else { PAGE_ROWS };
         let (branch, page) = (page / BRANCH_PAGES, page % BRANCH_PAGES);
         if branch == self.branches.len() {
             self.branches.push(Branch::default());
@@ -149,7 +151,7 @@ impl Codes {
         }
         let shared = &mut pages[page];
         if Arc::get_mut(shared).is_none_or(|page| page.scales.capacity() < rows) {
-            *shared = Arc::new(shared.with_room(rows, stride));
+            *shared = Arc::new(shared.with_room(room, stride));
         }
         // Shared with nobody: it was made just now, if it was not so before.
         let page = Arc::make_mut(shared);

@@ -9,6 +9,10 @@
 //!
 //! A segment that is full is synced before the next one begins, so only the last one can hold what a crash takes back.
 //!
+//! While frames are small, a segment is best begun in a file of zeros that the host has [prepared](Storage::prepare) meanwhile: a
+//! sync then need not write how long the file has become. When there are zeros, the log goes on in them as soon as the present
+//! segment has none left; and when there are none, a segment grows.
+//!
 //! What a storage refuses, and what becomes of the journal then:
 //!
 //! | failure | the journal |
@@ -34,14 +38,25 @@ const CLOSED: &str = "CLOSED";
 /// Bytes of a segment, unless a single frame has more.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Zeros are prepared where frames have no more bytes than this: the larger ones are, the less it matters.
+const SMALL_FRAME: u64 = 256 << 10;
+
+/// Of all data, the zeros that are prepared are this part, but not less than so many bytes.
+const PREPARED_SHARE: u64 = 16;
+const LEAST_PREPARED: u64 = 512 << 10;
+
 /// The log as it is written. One journal owns its storage.
 #[derive(Debug)]
 pub struct Journal<S> {
     storage: S,
     position: Position,
     segment: String,
-    /// Bytes of the segment.
+    /// Bytes of the segment that are written.
     len: u64,
+    /// Bytes of its file, at least; those after the written ones are zeros.
+    room: u64,
+    /// Whether the last frame was small, so that zeros are worth their while.
+    small: bool,
     /// Bytes at which a segment is full.
     segment_bytes: u64,
     /// Bytes of all segments.
@@ -103,13 +118,13 @@ impl<S: Storage> Journal<S> {
     pub fn open_with(storage: S, shelf: Option<&Shelf>) -> Result<Opened<S>> {
         let names = storage.list()?;
         let Loaded { checkpoints, state, tail, recovery, log_bytes, closed } = load(&storage, shelf, &names, u64::MAX)?;
-        let (position, segment, len) = match tail {
+        let Begun { position, segment, len, room } = match tail {
             Some(tail) => {
                 // What is shown from now on must last, also what a killed process had not synced.
                 if !closed {
                     storage.truncate(&tail.name, tail.len)?;
                 }
-                (tail.end, tail.name, tail.len)
+                Begun { position: tail.end, segment: tail.name, len: tail.len, room: tail.len }
             }
             None => begin(&storage, Position { next_seq: checkpoints.seq() + 1, chain: 0 })?,
         };
@@ -117,7 +132,8 @@ impl<S: Storage> Journal<S> {
         storage.remove(CLOSED)?;
         checkpoints.remove_unneeded(&storage, &names)?;
         let segment_bytes = SEGMENT_BYTES;
-        let journal = Self { storage, position, segment, len, segment_bytes, log_bytes, unsynced: 0, failed: None };
+        let journal =
+            Self { storage, position, segment, len, room, small: false, segment_bytes, log_bytes, unsynced: 0, failed: None };
         Ok(Opened { journal, checkpoints, state, recovery })
     }
 
@@ -155,14 +171,19 @@ impl<S: Storage> Journal<S> {
 
     fn append_frame(&mut self, frame: &mut Frame) -> Result<u64> {
         self.usable()?;
-        if self.len > SEGMENT_HEADER as u64 && self.len + frame.len() as u64 > self.segment_bytes {
+        let bytes = frame.len() as u64;
+        let end = self.len + bytes;
+        let ready = end > self.room && SEGMENT_HEADER as u64 + bytes <= self.storage.prepared();
+        if self.len > SEGMENT_HEADER as u64 && (end > self.segment_bytes || ready) {
             self.begin_segment()?;
         }
+        self.small = bytes <= SMALL_FRAME;
         let records = frame.records();
         let (bytes, next) = frame.seal(self.position, self.unsynced);
-        if let Err(error) = self.storage.append(&self.segment, bytes) {
+        if let Err(error) = self.storage.append(&self.segment, self.len, bytes) {
             if error.code == Code::StorageFull {
                 let cut = self.storage.truncate(&self.segment, self.len);
+                self.room = self.len;
                 if self.poison(cut).is_ok() {
                     // Cutting a file makes the rest of it last.
                     self.unsynced = 0;
@@ -191,6 +212,13 @@ impl<S: Storage> Journal<S> {
             self.unsynced = 0;
         }
         Ok(())
+    }
+
+    /// How many zeros are worth having [prepared](Storage::prepare) for the next segment, where `data` tells how many bytes there are in all;
+    /// `None` while there are some, or where frames are so large that they would spare the disk little.
+    pub fn wants_prepared(&self, data: impl FnOnce() -> u64) -> Option<u64> {
+        let wanted = || (data() / PREPARED_SHARE).max(LEAST_PREPARED).min(self.segment_bytes);
+        (self.small && self.storage.prepared() == 0).then(wanted)
     }
 
     /// Bytes of log since the last checkpoint.
@@ -222,6 +250,11 @@ impl<S: Storage> Journal<S> {
     /// [`Code::Storage`].
     pub fn close(mut self) -> Result<S> {
         self.sync()?;
+        // Opening removes what is left of it.
+        let _ = self.storage.prepare(0);
+        if self.room > self.len {
+            self.storage.truncate(&self.segment, self.len)?;
+        }
         let bytes = closing_note(self.position);
         self.storage.write(CLOSED, &mut |out| out.write_all(&bytes))?;
         Ok(self.storage)
@@ -240,8 +273,8 @@ impl<S: Storage> Journal<S> {
     fn begin_segment(&mut self) -> Result<()> {
         self.sync()?;
         match begin(&self.storage, self.position) {
-            Ok(begun) => {
-                (self.position, self.segment, self.len) = begun;
+            Ok(Begun { position, segment, len, room }) => {
+                (self.position, self.segment, self.len, self.room) = (position, segment, len, room);
                 Ok(())
             }
             Err(error) if error.code == Code::StorageFull => {
@@ -377,12 +410,20 @@ pub fn found<S: Storage>(storage: &S, state: &State) -> Result<()> {
     Checkpoints::default().write(storage, state).map(drop)
 }
 
-/// Begins a segment at `position`: where it goes on, the segment's name and its length.
-fn begin<S: Storage>(storage: &S, position: Position) -> Result<(Position, String, u64)> {
-    let name = segment_name(position);
+/// A segment that frames can be appended to; see the fields of [`Journal`].
+struct Begun {
+    position: Position,
+    segment: String,
+    len: u64,
+    room: u64,
+}
+
+/// Begins a segment at `position`.
+fn begin<S: Storage>(storage: &S, position: Position) -> Result<Begun> {
+    let segment = segment_name(position);
     let header = codec::segment_header(position);
-    storage.write(&name, &mut |out| out.write_all(&header))?;
-    Ok((codec::after_header(&header, position), name, header.len() as u64))
+    let room = storage.begin(&segment, &header)?;
+    Ok(Begun { position: codec::after_header(&header, position), segment, len: header.len() as u64, room })
 }
 
 fn segment_name(position: Position) -> String {

@@ -7,10 +7,11 @@
 //! |---|---|---|
 //! | [`append`](Storage::append) | the bytes outlive the process, not yet the power | any part of them may be there |
 //! | [`sync`](Storage::sync) | all that was appended to the file is durable | nothing is known, see below |
-//! | [`write`](Storage::write), [`remove`](Storage::remove) | durable | all or nothing |
+//! | [`write`](Storage::write), [`begin`](Storage::begin), [`remove`](Storage::remove) | durable | all or nothing |
 //! | [`truncate`](Storage::truncate) | durable, with what was appended before | the old or the new length |
 //!
-//! At a power cut, what was appended since the last `sync` may be there in any part, as if it had been written in any order.
+//! At a power cut, what was appended since the last `sync` may be there in any part, as if it had been written in any order; where
+//! it is not, there are zeros, or the file ends.
 //! After a `sync` that failed that stays so for ever: a later one that succeeds says nothing of the bytes before.
 //!
 //! All calls take `&self`, so that one thread can write a snapshot while another one appends to the log; a storage that is
@@ -19,7 +20,10 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
@@ -42,8 +46,16 @@ pub trait Storage {
     /// Creates or replaces a file as one step: after a crash it is the old or the new one.
     fn write(&self, name: &str, fill: &mut Fill<'_>) -> Result<()>;
 
-    /// Adds bytes to the end of a file that exists, and does not wait for the disk.
-    fn append(&self, name: &str, bytes: &[u8]) -> Result<()>;
+    /// Creates or replaces a file that is to be appended to, as one step, out of the zeros that were [prepared](Self::prepare), if
+    /// there are any; how many bytes it has: these, and zeros after them.
+    fn begin(&self, name: &str, bytes: &[u8]) -> Result<u64> {
+        self.write(name, &mut |out| out.write_all(bytes))?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// Writes bytes at `at`, which is where the bytes end that were written to a file that exists: over zeros as far as there are any,
+    /// and else making it longer. Does not wait for the disk.
+    fn append(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()>;
 
     /// Waits until all that was appended to a file is durable.
     fn sync(&self, name: &str) -> Result<()>;
@@ -53,6 +65,17 @@ pub trait Storage {
 
     /// Removes a file; no error when there is none.
     fn remove(&self, name: &str) -> Result<()>;
+
+    /// Has so many bytes of zeros ready, and durable, for the next file that is [begun](Self::begin); 0 gives them back. A disk is
+    /// spared half of its work where a file has its length and its place before it is written to.
+    fn prepare(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many bytes are ready.
+    fn prepared(&self) -> u64 {
+        0
+    }
 
     /// Bytes that can still be written, `None` where that cannot be told.
     fn free_bytes(&self) -> Result<Option<u64>> {
@@ -73,8 +96,12 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
         (**self).write(name, fill)
     }
 
-    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        (**self).append(name, bytes)
+    fn begin(&self, name: &str, bytes: &[u8]) -> Result<u64> {
+        (**self).begin(name, bytes)
+    }
+
+    fn append(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
+        (**self).append(name, at, bytes)
     }
 
     fn sync(&self, name: &str) -> Result<()> {
@@ -89,6 +116,14 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
         (**self).remove(name)
     }
 
+    fn prepare(&self, bytes: u64) -> Result<()> {
+        (**self).prepare(bytes)
+    }
+
+    fn prepared(&self) -> u64 {
+        (**self).prepared()
+    }
+
     fn free_bytes(&self) -> Result<Option<u64>> {
         (**self).free_bytes()
     }
@@ -98,11 +133,12 @@ impl<S: Storage + ?Sized> Storage for Arc<S> {
 #[derive(Debug, Default)]
 pub struct MemoryStorage {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
+    prepared: AtomicU64,
 }
 
 impl Clone for MemoryStorage {
     fn clone(&self) -> Self {
-        Self { files: Mutex::new(self.files().clone()) }
+        Self { files: Mutex::new(self.files().clone()), prepared: AtomicU64::new(0) }
     }
 }
 
@@ -139,8 +175,21 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
-    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.change(name, |file| file.extend_from_slice(bytes))
+    fn begin(&self, name: &str, bytes: &[u8]) -> Result<u64> {
+        let mut file = bytes.to_vec();
+        let prepared = self.prepared.swap(0, Ordering::Relaxed);
+        file.resize(bytes.len().max(usize::try_from(prepared).unwrap_or_default()), 0);
+        let len = file.len() as u64;
+        self.files().insert(name.to_owned(), file);
+        Ok(len)
+    }
+
+    fn append(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
+        let at = usize::try_from(at).map_err(|error| Error::new(Code::Storage, error.to_string()))?;
+        self.change(name, |file| {
+            file.resize(file.len().max(at + bytes.len()), 0);
+            file[at..at + bytes.len()].copy_from_slice(bytes);
+        })
     }
 
     fn sync(&self, name: &str) -> Result<()> {
@@ -154,5 +203,14 @@ impl Storage for MemoryStorage {
     fn remove(&self, name: &str) -> Result<()> {
         self.files().remove(name);
         Ok(())
+    }
+
+    fn prepare(&self, bytes: u64) -> Result<()> {
+        self.prepared.store(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn prepared(&self) -> u64 {
+        self.prepared.load(Ordering::Relaxed)
     }
 }

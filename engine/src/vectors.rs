@@ -119,7 +119,9 @@ impl Vectors {
             _ => true,
         };
         if shared {
-            let room = (slot % PAGE_ROWS + 1).next_power_of_two() * self.dimension;
+            // A small library has a small page; one that has filled a page will fill another.
+            let rows = if page == 0 { (slot % PAGE_ROWS + 1).next_power_of_two() } else { PAGE_ROWS };
+            let room = rows * self.dimension;
             let old = self.page(page);
             let mut floats = Vec::with_capacity(old.len().max(room));
             floats.extend_from_slice(old);

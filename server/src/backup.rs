@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use tar::{Archive, Builder, EntryType, Header};
-use vecino_engine::{Code, Error, Result, storage::Storage};
+use vecino_engine::{Code, Error, Result, codec, storage::Storage};
 
 /// The entry that says that an archive is whole. It names the others, a line each.
 const BACKUP: &str = "BACKUP";
@@ -29,7 +29,8 @@ pub fn write<S: Storage>(storage: &S, out: &mut dyn Write) -> Result<usize> {
     let mut count = 0;
     for name in storage.list()?.iter().filter(|name| is_part(name)) {
         let Some(blob) = storage.read(name)? else { continue };
-        add(&mut archive, name, blob.bytes()).map_err(unwritable)?;
+        let bytes = if name.ends_with(".log") { codec::written(blob.bytes()) } else { blob.bytes() };
+        add(&mut archive, name, bytes).map_err(unwritable)?;
         names.push_str(name);
         names.push('\n');
         count += 1;

@@ -79,7 +79,7 @@ fn writing_goes_on_when_there_is_room_again() {
     create(&server);
     assert_eq!(put(&server, 0, 10), 201);
     // No room for anything, and room for the first half.
-    for (number, fault) in [(1, "write 28 1"), (3, "write 0 1")] {
+    for (number, fault) in [(1, "pwrite 28 1"), (3, "pwrite 0 1")] {
         faults.set(fault).unwrap();
         assert_eq!((put(&server, number, 10), ready(&server)), (507, 200), "{fault}");
         assert_eq!(documents(&server), named((0..number).filter(|number| number % 2 == 0)));

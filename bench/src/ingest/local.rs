@@ -147,8 +147,12 @@ impl Storage for Counted {
         self.files.write(name, fill)
     }
 
-    fn append(&self, name: &str, bytes: &[u8]) -> vecino_engine::Result<()> {
-        self.files.append(name, bytes)
+    fn begin(&self, name: &str, bytes: &[u8]) -> vecino_engine::Result<u64> {
+        self.files.begin(name, bytes)
+    }
+
+    fn append(&self, name: &str, at: u64, bytes: &[u8]) -> vecino_engine::Result<()> {
+        self.files.append(name, at, bytes)
     }
 
     fn sync(&self, name: &str) -> vecino_engine::Result<()> {
@@ -162,6 +166,14 @@ impl Storage for Counted {
 
     fn remove(&self, name: &str) -> vecino_engine::Result<()> {
         self.files.remove(name)
+    }
+
+    fn prepare(&self, bytes: u64) -> vecino_engine::Result<()> {
+        self.files.prepare(bytes)
+    }
+
+    fn prepared(&self) -> u64 {
+        self.files.prepared()
     }
 
     fn free_bytes(&self) -> vecino_engine::Result<Option<u64>> {

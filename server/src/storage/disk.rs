@@ -78,16 +78,17 @@ pub struct Room {
 pub enum How {
     /// Empty, whether it existed or not.
     Empty,
-    /// One that exists, to be written at its end.
-    Append,
-    /// One that exists, to be cut and written over from its beginning.
-    Anew,
+    /// One that exists.
+    Existing,
 }
 
 /// An open file. What is written to it lasts once it is synced. Threads may share it: one writes while another one syncs.
 pub trait DiskFile: fmt::Debug {
-    /// Writes on, possibly only the first bytes; how many it says.
+    /// Writes on from the beginning, possibly only the first bytes; how many it says.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes at a place, possibly only the first bytes; how many it says. [`write`](Self::write) goes on where it was.
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize>;
 
     /// Makes the bytes last, and the length.
     fn sync_data(&self) -> io::Result<()>;
@@ -183,8 +184,7 @@ impl Disk for Folder {
         let path = self.path.join(name);
         match how {
             How::Empty => File::create(path),
-            How::Append => OpenOptions::new().append(true).open(path),
-            How::Anew => OpenOptions::new().write(true).open(path),
+            How::Existing => OpenOptions::new().write(true).open(path),
         }
     }
 
@@ -212,6 +212,16 @@ impl DiskFile for File {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut file = self;
         io::Write::write(&mut file, bytes)
+    }
+
+    #[cfg(unix)]
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::write_at(self, bytes, at)
+    }
+
+    #[cfg(windows)]
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_write(self, bytes, at)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -3,7 +3,12 @@
 use std::{
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Instant,
 };
 
 use vecino_engine::{
@@ -21,6 +26,12 @@ use super::{
 /// How the names of files begin that are not finished.
 const UNFINISHED: &str = ".tmp-";
 
+/// The file of zeros for the next file that is begun. It is none that counts.
+const PREPARED: &str = ".tmp-prepared";
+
+/// So many zeros are written at once; then the disk is left to others for as long.
+const ZEROS: usize = 512 << 10;
+
 /// A large file is synced after so many bytes, while it is written.
 const PACE: usize = 4 << 20;
 
@@ -35,6 +46,10 @@ pub struct FileStorage<D: Disk = Folder> {
     disk: D,
     /// The file that is appended to, kept open.
     open: Mutex<Option<(String, Arc<D::File>)>>,
+    /// Bytes of the file of zeros, 0 while there is none.
+    prepared: AtomicU64,
+    /// Held by who makes it or takes it.
+    preparing: Mutex<()>,
     writable: bool,
     _lock: Option<D::Lock>,
 }
@@ -64,7 +79,7 @@ impl<D: Disk> FileStorage<D> {
     /// As [`Disk::own`]; [`Code::Storage`] when it cannot be written.
     pub fn own(disk: D) -> Result<Self> {
         let lock = Some(disk.own()?);
-        let storage = Self { disk, open: Mutex::default(), writable: true, _lock: lock };
+        let storage = Self::over(disk, true, lock);
         for name in storage.names()? {
             if name.starts_with(UNFINISHED) {
                 storage.disk.remove(&name).map_err(|error| failed("cannot remove", &storage.path(&name), &error))?;
@@ -81,7 +96,11 @@ impl<D: Disk> FileStorage<D> {
     /// As [`Disk::share`].
     pub fn share(disk: D) -> Result<Self> {
         let lock = disk.share()?;
-        Ok(Self { disk, open: Mutex::default(), writable: false, _lock: lock })
+        Ok(Self::over(disk, false, lock))
+    }
+
+    fn over(disk: D, writable: bool, lock: Option<D::Lock>) -> Self {
+        Self { disk, open: Mutex::default(), prepared: AtomicU64::new(0), preparing: Mutex::default(), writable, _lock: lock }
     }
 
     /// The folder.
@@ -126,7 +145,7 @@ impl<D: Disk> FileStorage<D> {
             return Ok(Arc::clone(file));
         }
         let path = self.writable(name)?;
-        let file = self.disk.open(name, How::Append);
+        let file = self.disk.open(name, How::Existing);
         let file = Arc::new(file.map_err(|error| failed("cannot write", &path, &error))?);
         *kept = Some((name.to_owned(), Arc::clone(&file)));
         Ok(file)
@@ -155,15 +174,43 @@ impl<D: Disk> FileStorage<D> {
     /// and that no later sync would write.
     fn rewrite(&self, name: &str, len: u64) -> io::Result<()> {
         let kept = self.disk.read(name)?;
-        let file = self.disk.open(name, How::Anew)?;
+        let file = self.disk.open(name, How::Existing)?;
         file.set_len(len)?;
         let kept = kept.bytes().get(..usize::try_from(len).map_err(io::Error::other)?).ok_or(ErrorKind::UnexpectedEof)?;
         Writer(&file).write_all(kept)?;
         file.sync_all()
     }
+
+    /// Writes the file of zeros in small pieces, since a sync of the log waits for the piece that is under way.
+    fn write_zeros(&self, bytes: u64) -> io::Result<()> {
+        let file = self.disk.open(PREPARED, How::Empty)?;
+        let zeros = vec![0; ZEROS];
+        let mut left = usize::try_from(bytes).map_err(io::Error::other)?;
+        loop {
+            let begun = Instant::now();
+            let piece = left.min(ZEROS);
+            Writer(&file).write_all(&zeros[..piece])?;
+            file.sync_data()?;
+            left -= piece;
+            if left == 0 {
+                return Ok(());
+            }
+            thread::sleep(begun.elapsed());
+        }
+    }
+
+    /// Makes a file of the zeros that are prepared.
+    fn take_prepared(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = self.disk.open(PREPARED, How::Existing)?;
+        if file.write_at(bytes, 0)? < bytes.len() {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        file.sync_data()?;
+        self.disk.rename(PREPARED, name)
+    }
 }
 
-/// What is written goes to the end of a file.
+/// Writes a file on.
 struct Writer<'a, F>(&'a F);
 
 impl<F: DiskFile> Write for Writer<'_, F> {
@@ -226,12 +273,30 @@ impl<D: Disk> Storage for FileStorage<D> {
         self.sync_folder()
     }
 
-    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    fn begin(&self, name: &str, bytes: &[u8]) -> Result<u64> {
+        let path = self.writable(name)?;
+        // Nobody waits for zeros that are still to be written.
+        let free = self.preparing.try_lock();
+        let prepared = if free.is_ok() { self.prepared.swap(0, Ordering::Relaxed) } else { 0 };
+        if prepared < bytes.len() as u64 {
+            self.write(name, &mut |out| out.write_all(bytes))?;
+            return Ok(bytes.len() as u64);
+        }
+        self.close(name);
+        if let Err(error) = self.take_prepared(name, bytes) {
+            let _ = self.disk.remove(PREPARED);
+            return Err(failed("cannot begin", &path, &error));
+        }
+        self.sync_folder()?;
+        Ok(prepared)
+    }
+
+    fn append(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
         let file = self.appendable(name)?;
         // In one call, since a crash between two could leave a frame that looks like damage. A file on a disk takes less than it
         // is given only where there is no more room.
         let written = loop {
-            match file.write(bytes) {
+            match file.write_at(bytes, at) {
                 Ok(count) if count < bytes.len() => break Err(ErrorKind::StorageFull.into()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => break other,
@@ -242,7 +307,7 @@ impl<D: Disk> Storage for FileStorage<D> {
 
     fn sync(&self, name: &str) -> Result<()> {
         let file = self.appendable(name)?;
-        // The new length of the file is a part of what `sync_data` makes last.
+        // Where the file has become longer, the new length is a part of what `sync_data` makes last.
         file.sync_data().map_err(|error| {
             self.close(name);
             failed("cannot sync", &self.path(name), &error)
@@ -268,6 +333,26 @@ impl<D: Disk> Storage for FileStorage<D> {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("cannot remove", &path, &error)),
         }
+    }
+
+    fn prepare(&self, bytes: u64) -> Result<()> {
+        let _one = self.preparing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.writable(PREPARED)?;
+        if self.prepared.swap(0, Ordering::Relaxed) > 0 && bytes == 0 {
+            return self.disk.remove(PREPARED).map_err(|error| failed("cannot remove", &path, &error));
+        }
+        if bytes > 0 {
+            if let Err(error) = self.write_zeros(bytes) {
+                let _ = self.disk.remove(PREPARED);
+                return Err(failed("cannot write", &path, &error));
+            }
+            self.prepared.store(bytes, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn prepared(&self) -> u64 {
+        self.prepared.load(Ordering::Relaxed)
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {

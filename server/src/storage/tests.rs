@@ -25,12 +25,12 @@ fn files_live_and_last() {
     let path = folder.path().join("deep/data");
     let storage = FileStorage::open(&path).unwrap();
     put(&storage, "a.log", b"one");
-    storage.append("a.log", b" two").unwrap();
-    storage.append("a.log", b" three").unwrap();
+    storage.append("a.log", 3, b" two").unwrap();
+    storage.append("a.log", 7, b" three").unwrap();
     storage.sync("a.log").unwrap();
     assert_eq!(get(&storage, "a.log").unwrap(), b"one two three");
     storage.truncate("a.log", 7).unwrap();
-    storage.append("a.log", b"!").unwrap();
+    storage.append("a.log", 7, b"!").unwrap();
     put(&storage, "b", b"");
     assert_eq!(storage.list().unwrap(), ["a.log", "b"]);
     drop(storage);
@@ -42,10 +42,40 @@ fn files_live_and_last() {
     assert_eq!(get(&storage, "b"), None);
     // A file that was replaced is appended to, not the one that was open before.
     put(&storage, "a.log", b"new");
-    storage.append("a.log", b"er").unwrap();
+    storage.append("a.log", 3, b"er").unwrap();
     assert_eq!(get(&storage, "a.log").unwrap(), b"newer");
-    assert_eq!(storage.append("none", b"x").unwrap_err().code, Code::Storage);
+    assert_eq!(storage.append("none", 0, b"x").unwrap_err().code, Code::Storage);
     assert_eq!(storage.sync("none").unwrap_err().code, Code::Storage);
+}
+
+#[test]
+fn a_file_is_begun_in_zeros_that_were_prepared() {
+    let folder = tempdir().unwrap();
+    let storage = FileStorage::open(folder.path()).unwrap();
+    assert_eq!((storage.begin("a.log", b"one").unwrap(), storage.prepared()), (3, 0));
+    storage.append("a.log", 3, b" two").unwrap();
+    // More than is written at once.
+    let prepared = (1 << 20) + 7;
+    storage.prepare(prepared).unwrap();
+    assert_eq!((storage.prepared(), storage.list().unwrap().len()), (prepared, 1));
+    assert_eq!((storage.begin("b.log", b"one").unwrap(), storage.prepared()), (prepared, 0));
+    storage.append("b.log", 3, b" two").unwrap();
+    storage.append("b.log", prepared, b"three").unwrap();
+    storage.sync("b.log").unwrap();
+    let found = get(&storage, "b.log").unwrap();
+    assert_eq!((found.len() as u64, &found[..7], &found[found.len() - 5..]), (prepared + 5, &b"one two"[..], &b"three"[..]));
+    assert!(found[7..found.len() - 5].iter().all(|byte| *byte == 0));
+    assert_eq!(get(&storage, "a.log").unwrap(), b"one two");
+    storage.truncate("b.log", 7).unwrap();
+    assert_eq!(get(&storage, "b.log").unwrap(), b"one two");
+    // What is not wanted any more goes, and what a crash leaves.
+    storage.prepare(100).unwrap();
+    storage.prepare(0).unwrap();
+    assert_eq!((storage.prepared(), fs::read_dir(folder.path()).unwrap().count()), (0, 3));
+    storage.prepare(100).unwrap();
+    drop(storage);
+    let storage = FileStorage::open(folder.path()).unwrap();
+    assert_eq!((storage.prepared(), fs::read_dir(folder.path()).unwrap().count()), (0, 3));
 }
 
 #[test]

@@ -149,6 +149,11 @@ impl Schedule {
         }
     }
 
+    /// Bytes of the snapshots that count.
+    pub(super) fn snapshot_bytes(&self) -> u64 {
+        self.inner().known.snapshot_bytes()
+    }
+
     /// Bytes of log since the last checkpoint, as of the last write.
     pub(super) fn log_bytes(&self) -> u64 {
         self.inner().log

@@ -10,6 +10,7 @@ mod indexer;
 #[cfg(test)]
 mod loom_tests;
 mod order;
+mod preparer;
 pub(crate) mod queue;
 mod space;
 mod sync;
@@ -47,6 +48,7 @@ use self::{
     checkpoints::Schedule,
     indexer::Indexer,
     order::{Order, Write, interrupted, weight},
+    preparer::Preparer,
     queue::{Lead, Limits, Next, Queue, Refused},
     unload::Unloader,
     writer::{Log, Planner},
@@ -124,6 +126,7 @@ struct Shared<S> {
     checkpointing: Mutex<()>,
     indexer: Indexer,
     unloader: Unloader,
+    preparer: Preparer,
     storage: Arc<S>,
     /// Why nothing can be written any more.
     failed: OnceLock<Error>,
@@ -156,6 +159,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
             checkpointing: Mutex::new(()),
             indexer: Indexer::new()?,
             unloader: Unloader::new(shelf, options.unload_after, options.memory),
+            preparer: Preparer::new(options.reserve),
             storage,
             failed: OnceLock::new(),
         });
@@ -166,6 +170,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         store.start("vecino-snapshot", Shared::write_checkpoints)?;
         store.start("vecino-index", Shared::keep_indexes)?;
         store.start("vecino-unload", Shared::unload_idle)?;
+        store.start("vecino-prepare", Shared::prepare_segments)?;
         Ok((store, recovery))
     }
 
@@ -322,6 +327,7 @@ impl<S: Storage + Send + Sync + 'static> Store<S> {
         self.shared.schedule.close();
         self.shared.indexer.close();
         self.shared.unloader.close();
+        self.shared.preparer.close();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // Panics are caught within, and a write that failed has been answered.
             let _ = thread.join();
@@ -439,13 +445,18 @@ impl<S: Storage + Send + Sync + 'static> Shared<S> {
         let planned = planner.hand_over(&mut log);
         drop(planner);
         drop(lead);
+        let begun = Instant::now();
         let written = log.write(&planned);
+        turn.took(begun.elapsed());
         if written.is_err() {
             self.failures.fetch_add(1, Ordering::Relaxed);
             self.note_failure(&log);
         }
         turn.again_at(log.due());
         let bytes = log.journal.as_ref().map_or(0, Journal::log_bytes);
+        if let Some(journal) = &log.journal {
+            self.preparer.look(journal, || self.schedule.snapshot_bytes() + bytes);
+        }
         let state = written.as_ref().ok().and(planned.state);
         if let Some(state) = &state {
             self.published.send_replace(Arc::clone(state));

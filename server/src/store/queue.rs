@@ -4,14 +4,32 @@
 //! gathered, and somebody else may lead meanwhile. So the next group is planned while the disk is busy with the one before, and the
 //! disk never waits for a group to be complete. Groups are written in the order in which they were taken.
 //!
+//! Those who were just answered often come back at once. Were the next group written without them, all would soon fall into two
+//! crowds that take turns, each of whom waits for two syncs, where one sync for both costs hardly more than one for the smaller. So
+//! the one that leads waits for them, no longer than the last write took. Where that was in vain, it is not tried again for some
+//! groups, for twice as many each time. (PostgreSQL's `commit_delay` has the same purpose, with a time that somebody must choose.)
+//!
 //! Who adds something while nobody leads or writes, and nothing was written in company before, leads itself, without waking
 //! anybody: a single writer so pays for no change of threads. Else a thread that [waits for the lead](Queue::wait) is woken.
 //!
 //! The queue knows neither what is written nor how. It has one lock, held for a few instructions.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// So much is worth waking the one that leads, while it cannot write anyway.
+const HANDFUL: Limits = Limits { items: 8, weight: 64 << 10 };
+
+/// No longer is anybody waited for.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// After this many vain waits in a row the pause until the next one grows no more.
+const VAIN: u32 = 6;
 
 /// How much may wait, or be written at once.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +61,9 @@ struct Inner<T> {
     led: bool,
     /// Whether the one that leads waits to go on.
     paused: bool,
-    /// Whether somebody writes.
-    writing: bool,
+    /// Whether somebody writes, and how many items.
+    writing: Option<usize>,
+    hope: Hope,
     /// Whether the last group had more than one item.
     company: bool,
     /// When somebody must write even if nothing waits.
@@ -52,6 +71,45 @@ struct Inner<T> {
     /// Whether a thread waits until `due`, or not as long.
     timed: bool,
     closed: bool,
+}
+
+/// That those who were answered come back.
+#[derive(Debug, Default)]
+struct Hope {
+    /// How many items there may be together, and how many there were when the last write ended.
+    expected: usize,
+    before: usize,
+    /// Until when they are waited for.
+    until: Option<Instant>,
+    /// How often that was in vain, one time after the other, and for how many groups it is not tried.
+    vain: u32,
+    pause: u32,
+}
+
+impl Hope {
+    /// A write of `written` items has ended, which took so long; `there` are others.
+    fn begin(&mut self, written: usize, there: usize, took: Duration, now: Instant) {
+        if self.pause > 0 {
+            self.pause -= 1;
+        } else if written > 0 && !took.is_zero() {
+            (self.expected, self.before) = (written + there, there);
+            self.until = Some(now + took.min(PATIENCE));
+        }
+    }
+
+    /// How long to wait on, where `there` are items.
+    fn rest(&mut self, there: usize, now: Instant) -> Option<Duration> {
+        let until = self.until.filter(|_| there > 0)?;
+        let rest = until.saturating_duration_since(now);
+        if there < self.expected && !rest.is_zero() {
+            return Some(rest);
+        }
+        self.until = None;
+        let came = there.saturating_sub(self.before);
+        self.vain = if 2 * came >= self.expected - self.before { 0 } else { (self.vain + 1).min(VAIN) };
+        self.pause = (1 << self.vain) - 1;
+        None
+    }
 }
 
 /// Why an item was not taken.
@@ -71,7 +129,8 @@ impl<T> Queue<T> {
             gathered: (0, 0),
             led: false,
             paused: false,
-            writing: false,
+            writing: None,
+            hope: Hope::default(),
             company: false,
             due: None,
             timed: false,
@@ -90,7 +149,7 @@ impl<T> Queue<T> {
         if items > 0 && (items >= self.limits.items || before.saturating_add(weight) > self.limits.weight) {
             return Err(Refused::Full(items, before));
         }
-        let leads = !inner.led && !inner.writing && items == 0 && !inner.company;
+        let leads = !inner.led && inner.writing.is_none() && items == 0 && !inner.company;
         inner.waiting.push_back((item, weight));
         inner.weight = inner.weight.saturating_add(weight);
         if leads {
@@ -100,7 +159,10 @@ impl<T> Queue<T> {
         if !inner.led && inner.waiting.len() == 1 {
             self.wake.notify_one();
         }
-        self.resume(&mut inner);
+        let complete = inner.writing.is_none() && items + 1 >= inner.hope.expected;
+        if complete || inner.waiting.len() >= HANDFUL.items || inner.weight >= HANDFUL.weight {
+            self.resume(&mut inner);
+        }
         Ok(None)
     }
 
@@ -140,12 +202,6 @@ impl<T> Queue<T> {
     /// How much waits for its turn to be written: the numbers of items and their weight.
     pub(crate) fn depth(&self) -> (usize, usize) {
         self.inner().depth()
-    }
-
-    /// How many items are gathered and wait for their turn.
-    #[cfg(test)]
-    pub(crate) fn gathered(&self) -> usize {
-        self.inner().gathered.0
     }
 
     /// Wakes the one that leads, if it waits.
@@ -212,25 +268,30 @@ pub(crate) enum Next<'a, T> {
 
 impl<'a, T> Lead<'a, T> {
     /// Items that wait, in order: as many as fit into the group, but at least one to begin with, if there is any. Or, as soon as
-    /// nobody else writes, the turn to write those that were given before. Waits for one of the two.
+    /// none does and nobody else writes, the turn to write those that were given before. Waits for one of the two.
     pub(crate) fn next(&self, group: Limits) -> Next<'a, T> {
         let mut inner = self.queue.inner();
         loop {
-            let first = inner.gathered.0 == 0 && !inner.waiting.is_empty();
-            if !first && !inner.writing {
-                inner.writing = true;
-                let (items, _) = std::mem::take(&mut inner.gathered);
-                if items > 0 {
-                    inner.company = items > 1;
-                }
-                return Next::Write(Turn { queue: self.queue });
-            }
             let taken = inner.gather(group);
             if !taken.is_empty() {
                 return Next::Gather(taken);
             }
+            let free = inner.writing.is_none();
+            let (there, _) = inner.depth();
+            let rest = if free { inner.hope.rest(there, Instant::now()) } else { None };
+            if free && rest.is_none() {
+                let (items, _) = std::mem::take(&mut inner.gathered);
+                inner.writing = Some(items);
+                if items > 0 {
+                    inner.company = items > 1;
+                }
+                return Next::Write(Turn { queue: self.queue, took: Cell::default() });
+            }
             inner.paused = true;
-            inner = self.queue.go_on.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = match rest {
+                Some(rest) => self.queue.go_on.wait_timeout(inner, rest).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.queue.go_on.wait(inner).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 }
@@ -248,6 +309,8 @@ impl<T> Drop for Lead<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Turn<'a, T> {
     queue: &'a Queue<T>,
+    /// How long others may be waited for afterwards.
+    took: Cell<Duration>,
 }
 
 impl<T> Turn<'_, T> {
@@ -255,13 +318,66 @@ impl<T> Turn<'_, T> {
     pub(crate) fn again_at(&self, due: Option<Instant>) {
         self.queue.inner().due = due;
     }
+
+    /// Tells how long the write took: it is worth so long to wait for those who come back.
+    pub(crate) fn took(&self, time: Duration) {
+        self.took.set(time);
+    }
 }
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
         let mut inner = self.queue.inner();
-        inner.writing = false;
+        let written = inner.writing.take().unwrap_or_default();
+        let (there, _) = inner.depth();
+        inner.hope.begin(written, there, self.took.get(), Instant::now());
         self.queue.resume(&mut inner);
         self.queue.call(&inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOOK: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn those_who_come_back_are_waited_for_as_long_as_the_write_took() {
+        let (mut hope, now) = (Hope::default(), Instant::now());
+        assert_eq!(hope.rest(3, now), None, "nobody has been answered");
+        hope.begin(4, 3, TOOK, now);
+        assert_eq!(hope.rest(0, now), None, "nobody waits for company");
+        assert_eq!(hope.rest(3, now), Some(TOOK));
+        assert_eq!(hope.rest(6, now + TOOK / 4), Some(TOOK * 3 / 4));
+        assert_eq!(hope.rest(7, now + TOOK / 2), None, "all are there");
+        assert_eq!(hope.rest(3, now), None, "until the next write");
+        hope.begin(1, 0, TOOK, now);
+        assert_eq!(hope.rest(1, now), None, "who is alone waits for nobody");
+        hope.begin(4, 3, TOOK * 1_000, now);
+        assert_eq!(hope.rest(3, now), Some(PATIENCE));
+        hope.begin(4, 3, Duration::ZERO, now);
+        assert_eq!(hope.rest(3, now + PATIENCE), None);
+    }
+
+    #[test]
+    fn what_was_in_vain_is_tried_again_later() {
+        let (mut hope, now) = (Hope::default(), Instant::now());
+        let mut tried = Vec::new();
+        for write in 0..30 {
+            hope.begin(4, 1, TOOK, now);
+            if hope.rest(1, now).is_some() {
+                tried.push(write);
+                assert_eq!(hope.rest(2, now + TOOK), None, "one of four has come");
+            }
+        }
+        assert_eq!(tried, [0, 2, 6, 14]);
+        // Once most of them come, it is tried each time.
+        while hope.until.is_none() {
+            hope.begin(4, 1, TOOK, now);
+        }
+        assert_eq!(hope.rest(4, now + TOOK), None);
+        hope.begin(4, 1, TOOK, now);
+        assert_eq!(hope.rest(1, now), Some(TOOK));
     }
 }

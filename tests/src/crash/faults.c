@@ -4,7 +4,8 @@
  *
  *     fdatasync 5 3
  *
- * which makes every third fdatasync fail with the error number 5. For write, the number 0 means a short count instead. */
+ * which makes every third fdatasync fail with the error number 5. For write and pwrite, the number 0 means a short count instead.
+ * The log is written by pwrite, everything else by write. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -60,6 +61,12 @@ ssize_t write(int file, const void *bytes, size_t count) {
     int error = fault_of("write", file);
     if (error > 0) return failed(error);
     return REAL(write)(file, bytes, error == SHORT && count > 1 ? count / 2 : count);
+}
+
+ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
+    int error = fault_of("pwrite", file);
+    if (error > 0) return failed(error);
+    return REAL(pwrite64)(file, bytes, error == SHORT && count > 1 ? count / 2 : count, at);
 }
 
 int fsync(int file) {

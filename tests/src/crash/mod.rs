@@ -49,12 +49,13 @@ pub struct Options {
 
 /// What fails in a life of a server, as [`Faults::set`] takes it: no room (28), errors of the disk (5), short writes.
 #[cfg(target_os = "linux")]
-const FAULTS: [&str; 9] = [
+const FAULTS: [&str; 10] = [
     "",
-    "write 28 40",
-    "write 0 40",
-    "write 28 25\nftruncate 5 2",
-    "write 5 400",
+    "pwrite 28 40",
+    "pwrite 0 40",
+    "pwrite 28 25\nftruncate 5 2",
+    "pwrite 5 400",
+    "write 28 12\nwrite 5 90",
     "fdatasync 5 200",
     "fsync 5 9\nrename 5 9",
     "open 5 7",

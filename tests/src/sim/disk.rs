@@ -21,7 +21,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, ErrorKind},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use vecino_engine::{
@@ -354,7 +357,7 @@ impl Disk for SimDisk {
         let (mut inner, outcome) = self.call();
         let file = match (inner.find(name), how) {
             (Ok(file), _) => file,
-            (Err(error), How::Append | How::Anew) => return outcome.result().and(Err(error)),
+            (Err(error), How::Existing) => return outcome.result().and(Err(error)),
             (Err(_), How::Empty) => {
                 let Inner { rng, .. } = &mut *inner;
                 if !outcome.happens(rng) {
@@ -371,8 +374,8 @@ impl Disk for SimDisk {
             inner.file(file).set_len(0);
         }
         outcome.result()?;
-        let cursor = (how != How::Append).then(Mutex::default);
-        Ok(SimFile { disk: self.clone(), file, unfinished: name.starts_with('.'), cursor })
+        let unfinished = name.starts_with('.');
+        Ok(SimFile { disk: self.clone(), file, unfinished, cursor: Mutex::default(), cut: AtomicBool::new(false) })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -418,8 +421,10 @@ pub struct SimFile {
     disk: SimDisk,
     file: u64,
     unfinished: bool,
-    /// Where it is written next; `None` for the end.
-    cursor: Option<Mutex<usize>>,
+    /// Where it is written on.
+    cursor: Mutex<usize>,
+    /// Whether it was cut.
+    cut: AtomicBool,
 }
 
 impl SimFile {
@@ -437,7 +442,7 @@ impl SimFile {
                 inner.put_off.insert(self.file);
                 return outcome.result();
             }
-            Some(Plant::TailCutTooFar) if self.cursor.is_some() && !self.unfinished => {
+            Some(Plant::TailCutTooFar) if self.cut.load(Ordering::Relaxed) => {
                 let file = inner.file(self.file);
                 let len = file.cached().len();
                 file.set_len(len.saturating_sub(3));
@@ -453,14 +458,11 @@ impl SimFile {
         }
         outcome.result()
     }
-}
 
-impl DiskFile for SimFile {
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes at a place: how many bytes, and what the caller is told.
+    fn put(&self, bytes: &[u8], at: usize) -> (usize, io::Result<()>) {
         let (mut inner, outcome) = self.disk.call();
-        let mut cursor = self.cursor.as_ref().map(|cursor| cursor.lock().unwrap_or_else(PoisonError::into_inner));
         let len = inner.file(self.file).cached().len();
-        let at = cursor.as_deref().copied().unwrap_or(len);
         // What is written over needs no room.
         let over = len.saturating_sub(at);
         let room = inner.room.unwrap_or(usize::MAX).saturating_add(over);
@@ -477,10 +479,23 @@ impl DiskFile for SimFile {
         inner.room = inner.room.map(|room| room - count.saturating_sub(over));
         if count > 0 {
             inner.file(self.file).write(at, &bytes[..count]);
-            cursor.iter_mut().for_each(|cursor| **cursor += count);
         }
-        outcome.result()?;
-        if count == 0 && !bytes.is_empty() { Err(ErrorKind::StorageFull.into()) } else { Ok(count) }
+        let full = count == 0 && !bytes.is_empty();
+        (count, outcome.result().and_then(|()| if full { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }))
+    }
+}
+
+impl DiskFile for SimFile {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, result) = self.put(bytes, *cursor);
+        *cursor += count;
+        result.map(|()| count)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        let (count, result) = self.put(bytes, usize::try_from(at).map_err(io::Error::other)?);
+        result.map(|()| count)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -496,9 +511,11 @@ impl DiskFile for SimFile {
         if outcome.happens(&mut inner.rng) {
             inner.file(self.file).set_len(len as usize);
         }
+        self.cut.store(true, Ordering::Relaxed);
         outcome.result()
     }
 }
+
 
 /// A lock on the simulated folder.
 #[derive(Debug)]

@@ -48,6 +48,8 @@ pub struct Tally {
     pub failed_calls: u64,
     /// Checkpoints that were written.
     pub checkpoints: u64,
+    /// Times that zeros were prepared for a segment.
+    pub prepared: u64,
     /// Times that an index took in what waited for it.
     pub index_jobs: u64,
     /// Recoveries that cut a torn tail off.
@@ -68,6 +70,7 @@ impl Tally {
         self.unacknowledged += other.unacknowledged;
         self.failed_calls += other.failed_calls;
         self.checkpoints += other.checkpoints;
+        self.prepared += other.prepared;
         self.index_jobs += other.index_jobs;
         self.torn_tails += other.torn_tails;
         self.rotted += other.rotted;
@@ -79,9 +82,9 @@ impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { seeds, crashes, power_cuts, in_recovery, .. } = self;
         writeln!(f, "{seeds} seeds, {crashes} crashes ({power_cuts} power cuts; {in_recovery} while recovering)")?;
-        let Self { acknowledged, unacknowledged, failed_calls, checkpoints, index_jobs, torn_tails, .. } = self;
+        let Self { acknowledged, unacknowledged, failed_calls, checkpoints, prepared, index_jobs, torn_tails, .. } = self;
         writeln!(f, "{acknowledged} records acknowledged, {unacknowledged} not; {failed_calls} failures without a crash")?;
-        writeln!(f, "{checkpoints} checkpoints, {index_jobs} index jobs")?;
+        writeln!(f, "{checkpoints} checkpoints, {prepared} segments prepared, {index_jobs} index jobs")?;
         writeln!(
             f,
             "{torn_tails} torn tails cut; {} of {} flipped bits refused as damage, the others changed nothing",

@@ -71,6 +71,11 @@ impl Process {
         self.journal.set_segment_bytes(bytes);
     }
 
+    /// Has zeros ready for the next segment.
+    pub(super) fn prepare(&mut self, bytes: u64) -> Result<()> {
+        self.journal.storage().prepare(bytes)
+    }
+
     /// Writes records as one step, then shows the state after them.
     pub(super) fn commit(&mut self, records: &[Record], after: &State, durability: Durability) -> Result<u64> {
         let mut frame = Frame::default();
@@ -138,8 +143,12 @@ impl<F: FnMut()> Storage for Interrupted<'_, F> {
         self.files.write(name, fill)
     }
 
-    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.files.append(name, bytes)
+    fn begin(&self, name: &str, bytes: &[u8]) -> Result<u64> {
+        self.files.begin(name, bytes)
+    }
+
+    fn append(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
+        self.files.append(name, at, bytes)
     }
 
     fn sync(&self, name: &str) -> Result<()> {

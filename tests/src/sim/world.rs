@@ -93,10 +93,11 @@ impl World<'_> {
             if self.disk.stopped() || self.process()?.failure().is_some() {
                 break;
             }
-            match self.rng.below(12) {
+            match self.rng.below(14) {
                 0 | 1 => self.checkpoint()?,
                 2 => self.second_process()?,
                 3 => self.take_in()?,
+                4 | 5 => self.prepare()?,
                 _ => self.write()?,
             }
         }
@@ -214,6 +215,18 @@ impl World<'_> {
         match written {
             Ok(done) if done.seq == seq => self.tally.checkpoints += 1,
             Ok(done) => return Err(format!("a checkpoint at {} instead of {seq}", done.seq)),
+            Err(_) => self.tally.failed_calls += u64::from(!self.disk.stopped()),
+        }
+        Ok(())
+    }
+
+    /// Zeros for the next segment; the log does not need them.
+    fn prepare(&mut self) -> Result<(), String> {
+        let bytes = self.rng.below(6_000) as u64;
+        let prepared = self.process()?.prepare(bytes);
+        self.tell(|_| format!("prepare {bytes} bytes: {:?}", prepared.as_ref().map_err(|error| &error.detail)));
+        match prepared {
+            Ok(()) => self.tally.prepared += u64::from(bytes > 0),
             Err(_) => self.tally.failed_calls += u64::from(!self.disk.stopped()),
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The store over a storage that can be held, filled up and broken.
 
 mod linear;
+mod prepared;
 mod space;
 mod unload;
 
@@ -85,12 +86,17 @@ impl Storage for Faulty {
         self.files.write(name, fill)
     }
 
-    fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    fn begin(&self, name: &str, bytes: &[u8]) -> Result<u64> {
+        self.call("write")?;
+        self.files.begin(name, bytes)
+    }
+
+    fn append(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
         if let Err(error) = self.call("append") {
-            self.files.append(name, &bytes[..bytes.len() / 2])?;
+            self.files.append(name, at, &bytes[..bytes.len() / 2])?;
             return Err(error);
         }
-        self.files.append(name, bytes)
+        self.files.append(name, at, bytes)
     }
 
     fn sync(&self, name: &str) -> Result<()> {
@@ -105,6 +111,15 @@ impl Storage for Faulty {
 
     fn remove(&self, name: &str) -> Result<()> {
         self.files.remove(name)
+    }
+
+    fn prepare(&self, bytes: u64) -> Result<()> {
+        self.call("prepare")?;
+        self.files.prepare(bytes)
+    }
+
+    fn prepared(&self) -> u64 {
+        self.files.prepared()
     }
 
     fn free_bytes(&self) -> Result<Option<u64>> {
@@ -160,7 +175,7 @@ fn delete(document: &str) -> Command {
     Command::DeleteDocuments { library: "library".to_owned(), documents: vec![document.to_owned()] }
 }
 
-/// Runs commands at once, all of them planned while the disk is held at the first; what each came to.
+/// Runs commands at once, all of which wait while the disk is held at the first; what each came to.
 fn together(store: &Arc<Store<Faulty>>, storage: &Faulty, commands: Vec<Command>) -> Vec<Result<u64>> {
     storage.set(|faults| faults.held = Some("sync"));
     let first = thread::spawn({
@@ -172,7 +187,7 @@ fn together(store: &Arc<Store<Faulty>>, storage: &Faulty, commands: Vec<Command>
     for (number, command) in commands.into_iter().enumerate() {
         let store_of = Arc::clone(store);
         threads.push(thread::spawn(move || run(&store_of, command)));
-        while store.shared.queue.gathered() <= number {
+        while store.waiting().0 <= number {
             thread::yield_now();
         }
     }
@@ -254,7 +269,13 @@ fn the_next_group_is_planned_meanwhile_and_fails_with_the_one_that_it_builds_on(
         let (store, planned) = (Arc::clone(&store), Arc::clone(&planned));
         move || {
             let seen = move |state: &State, _| planned.store(state.seq(), Ordering::Relaxed);
-            store.write_blocking(delete("a"), Durability::Synced, seen)
+            // What is much is planned at once.
+            let texts = vec!["x".repeat(9_000); 8];
+            let mut command = put("a", &["1", "2", "3", "4", "5", "6", "7", "8"], OnConflict::Replace);
+            if let Command::PutDocuments { documents, .. } = &mut command {
+                documents[0].chunks.iter_mut().zip(texts).for_each(|(chunk, text)| chunk.text = text);
+            }
+            store.write_blocking(command, Durability::Synced, seen)
         }
     });
     while planned.load(Ordering::Relaxed) == 0 {

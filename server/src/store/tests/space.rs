@@ -83,6 +83,8 @@ fn a_checkpoint_that_found_no_room_is_tried_again_by_itself() {
 fn writes_go_on_while_snapshots_are_written() {
     let (store, storage) = store();
     run(&store, add("a")).unwrap();
+    let segments = || storage.list().unwrap().iter().filter(|name| name.ends_with(".log")).count();
+    let before = segments();
     // The log is cut first, and then the snapshot is held.
     storage.set(|faults| faults.held = Some("write"));
     let checkpoint = thread::spawn({
@@ -90,8 +92,7 @@ fn writes_go_on_while_snapshots_are_written() {
         move || store.checkpoint()
     });
     storage.until_held();
-    let cut = storage.list().unwrap().iter().filter(|name| name.ends_with(".log")).count();
-    assert_eq!(cut, 1, "the new segment is held, too");
+    assert_eq!(segments(), before, "the new segment is held, too");
     storage.set(|faults| faults.held = None);
     assert_eq!(checkpoint.join().unwrap().unwrap().seq, 2);
     let (held, released) = (Arc::clone(&storage), Arc::clone(&storage));
@@ -173,7 +174,8 @@ fn a_deletion_makes_room_however_short_it_is() {
     assert!(size(&storage) > 3_600_000);
     // Nothing else is written afterwards.
     run(&store, delete("a")).unwrap();
-    while size(&storage) > 100_000 {
+    // What is left is hardly more than the zeros of a segment.
+    while size(&storage) > 600_000 {
         thread::sleep(Duration::from_millis(20));
     }
     assert!(documents(&reopened(&storage).0).is_empty());
