@@ -196,8 +196,10 @@ fn outcome(command: &mut Command) -> (Option<i32>, String) {
 /// The files of a data folder, without the lock.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    let read = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
-    entries.map(read).filter(|(name, _)| name != "LOCK").collect()
+    let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
+    // What is not finished is none of the files.
+    let counts = named.filter(|(name, _)| name != "LOCK" && !name.starts_with(".tmp-"));
+    counts.map(|(name, path)| (name, fs::read(path).unwrap())).collect()
 }
 
 /// Copies a data folder into an empty one.

@@ -516,7 +516,6 @@ impl DiskFile for SimFile {
     }
 }
 
-
 /// A lock on the simulated folder.
 #[derive(Debug)]
 pub struct SimLock {

@@ -93,11 +93,11 @@ impl World<'_> {
             if self.disk.stopped() || self.process()?.failure().is_some() {
                 break;
             }
-            match self.rng.below(14) {
+            match self.rng.below(13) {
                 0 | 1 => self.checkpoint()?,
                 2 => self.second_process()?,
                 3 => self.take_in()?,
-                4 | 5 => self.prepare()?,
+                4 => self.prepare()?,
                 _ => self.write()?,
             }
         }
@@ -116,7 +116,9 @@ impl World<'_> {
     fn write(&mut self) -> Result<(), String> {
         let before = self.possible.len();
         let mut records = Vec::new();
-        for _ in 0..1 + self.rng.below(3) {
+        // Large groups reach over several sectors.
+        let most = if self.rng.once_in(4) { 12 } else { 3 };
+        for _ in 0..1 + self.rng.below(most) {
             let Some(last) = self.possible.last() else { break };
             let (mut oracle, mut state) = (last.oracle.clone(), last.state.clone());
             let command = self.commands.next(&oracle);
