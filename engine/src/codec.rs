@@ -1,6 +1,7 @@
 //! The log's bytes. Everything is little endian; checksums are CRC-32C (Castagnoli).
 //!
-//! A **segment** is a header of 32 bytes and then frames, and after the last one any number of zeros, which later frames are written over:
+//! A **segment** is a header of 32 bytes and then frames, and after the last one any number of zeros, over which later frames are
+//! written:
 //!
 //! | bytes | segment header |
 //! |---|---|
@@ -25,9 +26,9 @@
 //! One frame is one `append`, and is there as a whole or not at all. A frame that was synced is there for ever; so only frames
 //! after the last sync can be torn by a crash, and [`read_segment`] can tell a torn tail from damage:
 //!
-//! - bytes that end before the frame does (zeros at the end of the file do not count), or a frame with a hole (a 512-byte sector of the file in which all that belongs to the
-//!   frame is zero: a page that never reached the disk), in the last segment, when no frame behind it says that it was synced:
-//!   **torn**. Nobody was told that it is on the disk; it is cut, with all behind it.
+//! - bytes that end before the frame does (zeros at the end of the file do not count), or a frame with a hole (a 512-byte sector of
+//!   the file in which all that belongs to the frame is zero: a page that never reached the disk), in the last segment, when no frame
+//!   behind it says that it was synced: **torn**. Nobody was told that it is on the disk; it is cut, with all behind it.
 //! - anything else that does not fit (a wrong checksum, a sequence out of order, a bad frame that was synced): **damage**. It is
 //!   an error that names the offset; nothing is cut.
 

@@ -214,8 +214,8 @@ impl<S: Storage> Journal<S> {
         Ok(())
     }
 
-    /// How many zeros are worth having [prepared](Storage::prepare) for the next segment, where `data` tells how many bytes there are in all;
-    /// `None` while there are some, or where frames are so large that they would spare the disk little.
+    /// How many zeros are worth having [prepared](Storage::prepare) for the next segment, where `data` tells how many bytes there are
+    /// in all; `None` while there are some, or where frames are so large that they would spare the disk little.
     pub fn wants_prepared(&self, data: impl FnOnce() -> u64) -> Option<u64> {
         let wanted = || (data() / PREPARED_SHARE).max(LEAST_PREPARED).min(self.segment_bytes);
         (self.small && self.storage.prepared() == 0).then(wanted)

@@ -13,17 +13,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
-use serde::{Deserialize, Serialize};
+use memchr::memmem;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
-use vecino_engine::Error;
+use vecino_engine::{Code, Error};
 
 use super::{
     App,
     extract::{Params, Path, check_kind, parse},
     guard,
-    input::{Conflict, DocumentInput},
+    input::{ChunkInput, Conflict, DocumentInput, objects, read_chunks},
     jobs::busy,
     problem::{Answer, Problem},
     reading,
@@ -83,7 +84,7 @@ struct ExportParams {
 /// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 struct Imported {
-    /// Lines with a document.
+    /// Lines that are done.
     lines: u64,
     /// Documents written.
     written: u64,
@@ -97,8 +98,9 @@ struct Imported {
 
 /// Imports documents, one a line, as the body comes in.
 ///
-/// Lines are in the form of the body that adds a document. A body of the type `application/json` is one document, on any lines.
-/// They are written in batches of up to 500, each whole or not at all, and no more is read before a batch is written. At the first
+/// Lines are in the form of the body that adds a document. One that has too many chunks for a line goes on in the next lines, which
+/// are `{"continues": "<its id>", "chunks": [...]}`; where the document is left out, so are they. A body of the type
+/// `application/json` is one document, on any lines. They are written in batches of up to 500, each whole or not at all, and no more is read before a batch is written. At the first
 /// line that is wrong the import ends with the problem, whose `line` is its number; all lines before it are written. While it runs
 /// it is a job of the kind `import`, which tells how many lines are done and can be cancelled.
 #[utoipa::path(post, path = "/v1/libraries/{library}/import", tag = "documents",
@@ -118,8 +120,17 @@ async fn import(
     let lines = check_kind(request.headers(), &KINDS, "an import is lines of JSON")? != "application/json";
     app.service.library(&library)?;
     let job = app.service.begin_job("import", Some(&library)).ok_or_else(busy)?;
-    let mut import =
-        Import { app: &app, library, params, job, lines: Vec::new(), ids: HashSet::new(), bytes: 0, done: Imported::default() };
+    let mut import = Import {
+        app: &app,
+        library,
+        params,
+        job,
+        lines: Vec::new(),
+        ids: HashSet::new(),
+        bytes: 0,
+        continued: None,
+        done: Imported::default(),
+    };
     let result = import.run(request.into_body().into_data_stream(), lines).await;
     let outcome = match &result {
         Ok(done) => Ok(serde_json::json!(done)),
@@ -134,6 +145,30 @@ async fn import(
 struct Line {
     number: u64,
     bytes: Vec<u8>,
+    /// The id of its document, if it has one.
+    id: Option<String>,
+}
+
+/// More chunks of the document of the line before.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct More {
+    continues: String,
+    #[serde(deserialize_with = "objects")]
+    chunks: Vec<ChunkInput>,
+}
+
+/// Tells such a line from one with a document.
+#[derive(Deserialize)]
+struct Probe {
+    continues: Option<IgnoredAny>,
+}
+
+/// The document that lines continue.
+struct Continued {
+    id: String,
+    /// Whether it was written; else it was left out.
+    written: bool,
 }
 
 struct Import<'a> {
@@ -144,6 +179,7 @@ struct Import<'a> {
     lines: Vec<Line>,
     ids: HashSet<String>,
     bytes: usize,
+    continued: Option<Continued>,
     done: Imported,
 }
 
@@ -180,6 +216,10 @@ impl Import<'_> {
         if bytes.trim_ascii().is_empty() {
             return Ok(());
         }
+        if is_more(&bytes) {
+            return self.more(number, &bytes).await;
+        }
+        self.continued = None;
         let id = match parse::<DocumentInput>(&bytes) {
             Ok(input) => input.id,
             Err(problem) => {
@@ -192,10 +232,43 @@ impl Import<'_> {
         if again || self.lines.len() >= BATCH_DOCUMENTS || self.bytes >= BATCH_BYTES {
             self.flush().await?;
         }
-        self.ids.extend(id);
+        self.ids.extend(id.clone());
         self.bytes += bytes.len();
-        self.lines.push(Line { number, bytes });
+        self.lines.push(Line { number, bytes, id });
         Ok(())
+    }
+
+    /// Writes more chunks of the document of the line before, which by then is written, or left out.
+    async fn more(&mut self, number: u64, bytes: &[u8]) -> Answer<()> {
+        let More { continues, chunks } = match parse(bytes) {
+            Ok(more) => more,
+            Err(problem) => {
+                self.flush().await?;
+                return Err(self.at(problem, number));
+            }
+        };
+        if let Some(document) = self.lines.pop() {
+            self.flush().await?;
+            let (id, before) = (document.id.clone(), self.done.written);
+            self.lines.push(document);
+            self.flush().await?;
+            self.continued = id.map(|id| Continued { id, written: self.done.written > before });
+        }
+        let Some(document) = self.continued.as_ref().filter(|document| document.id == continues) else {
+            let error = Error::new(Code::InvalidValue, "the line before is not about this document");
+            return Err(self.at(error.field("continues").unfit().into(), number));
+        };
+        if document.written {
+            let chunks = read_chunks(chunks, &self.app.service).map_err(|error| self.at(error.into(), number))?;
+            let _room = guard::room(self.app, bytes.len() as u64)?;
+            let options = WriteOptions { durability: self.params.durability, if_seq: None };
+            let written = self.app.service.add_chunks(&self.library, &document.id, chunks, options).await;
+            let written = written.map_err(|error| self.at(error.into(), number))?;
+            self.done.chunks += written.chunks.len() as u64;
+            self.done.seq = written.seq;
+        }
+        self.done.lines += 1;
+        self.progress()
     }
 
     /// Writes what waits. If one line is refused, those before it are written nevertheless.
@@ -234,9 +307,13 @@ impl Import<'_> {
         done.skipped += skipped as u64;
         done.chunks += chunks as u64;
         done.seq = seq;
-        self.job
-            .progress(self.done.lines, None)
-            .map_err(|_| (Problem::new("cancelled", format!("the import was cancelled; {}", self.so_far())), lines.len()))
+        self.progress().map_err(|problem| (problem, lines.len()))
+    }
+
+    /// Tells how far it has come, and hears whether to go on.
+    fn progress(&self) -> Answer<()> {
+        let cancelled = |_| Problem::new("cancelled", format!("the import was cancelled; {}", self.so_far()));
+        self.job.progress(self.done.lines, None).map_err(cancelled)
     }
 
     /// The problem of a line.
@@ -247,6 +324,13 @@ impl Import<'_> {
     fn so_far(&self) -> String {
         format!("{} lines are done, {} documents written", self.done.lines, self.done.written)
     }
+}
+
+/// Whether a line goes on with the document of the one before.
+fn is_more(line: &[u8]) -> bool {
+    // Most lines do not even have the word.
+    memmem::find(line, b"\"continues\"").is_some()
+        && serde_json::from_slice::<Probe>(line).is_ok_and(|probe| probe.continues.is_some())
 }
 
 /// An error about a document of a batch, as one about that document alone, and which one it is.
@@ -264,7 +348,8 @@ fn alone(mut error: Error, count: usize) -> (Problem, usize) {
     }
 }
 
-/// Exports all documents with their chunks, one a line, in the form that an import reads.
+/// Exports all documents with their chunks, one a line, in the form that an import reads: with up to 1,000 chunks, or about a
+/// megabyte, and the rest in the next lines.
 ///
 /// All of it is as of one write, whose sequence is in the header `X-Vecino-Seq`, whatever is written meanwhile.
 #[utoipa::path(get, path = "/v1/libraries/{library}/export", tag = "documents",

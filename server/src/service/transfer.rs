@@ -9,7 +9,7 @@ use vecino_engine::{
     library::{DocumentEntry, Library},
     shelf::Holding,
     state::State,
-    view::{ChunkMetadataView, DocumentMetadataView},
+    view::{ChunkMetadataView, ChunkView, DocumentMetadataView},
 };
 
 use super::Service;
@@ -17,13 +17,21 @@ use super::Service;
 /// Bytes of lines that are made at once.
 const PART_BYTES: usize = 64 * 1024;
 
+/// Chunks of a document on one line, and about how many bytes they have, unless a single one has more. What is more goes on in
+/// further lines, so that lines can be read however large a document is.
+const LINE_CHUNKS: usize = 1_000;
+const LINE_BYTES: usize = 1 << 20;
+
 /// The contents of a library, read from one state.
 #[derive(Debug)]
 pub struct Export {
     state: Arc<State>,
     library: String,
     with_embedding: bool,
+    /// The last document that is exported whole.
     after: Option<String>,
+    /// How many chunks of the one after it are exported.
+    chunks: usize,
     ended: bool,
 }
 
@@ -33,6 +41,13 @@ struct Line<'a> {
     id: &'a str,
     metadata: DocumentMetadataView,
     attributes: Map<String, Json>,
+    chunks: Vec<Chunk>,
+}
+
+/// More chunks of the document of the line before.
+#[derive(Serialize)]
+struct More<'a> {
+    continues: &'a str,
     chunks: Vec<Chunk>,
 }
 
@@ -54,7 +69,7 @@ impl Service {
     pub fn export(&self, library: &str, with_embedding: bool) -> Result<Export> {
         let state = self.store.opened(library)?;
         let library = state.library(library)?.info().id.to_string();
-        Ok(Export { state, library, with_embedding, after: None, ended: false })
+        Ok(Export { state, library, with_embedding, after: None, chunks: 0, ended: false })
     }
 }
 
@@ -73,40 +88,49 @@ impl Iterator for Export {
         let library = self.state.find(&self.library).and_then(Holding::loaded).filter(|_| !self.ended)?;
         let mut lines = Vec::new();
         let after = self.after.take();
-        let mut last = None;
-        let mut documents = library.documents_after(after.as_deref());
+        let mut documents = library.documents_after(after.as_deref()).peekable();
+        self.after.clone_from(&after);
         while lines.len() < PART_BYTES {
-            let Some(entry) = documents.next() else {
+            let Some(entry) = documents.peek() else {
                 self.ended = true;
                 break;
             };
-            if let Err(error) = serde_json::to_writer(&mut lines, &line(library, entry, self.with_embedding)) {
+            let chunks = chunks(library, entry, self.chunks, self.with_embedding);
+            let exported = self.chunks + chunks.len();
+            let written = if self.chunks == 0 {
+                let view = library.document_view(entry);
+                let (metadata, attributes) = (view.metadata, view.attributes);
+                serde_json::to_writer(&mut lines, &Line { id: entry.document.id.as_str(), metadata, attributes, chunks })
+            } else {
+                serde_json::to_writer(&mut lines, &More { continues: entry.document.id.as_str(), chunks })
+            };
+            if let Err(error) = written {
                 return Some(Err(error));
             }
             lines.push(b'\n');
-            last = Some(entry.document.id.to_string());
+            if exported < entry.chunks.len() {
+                self.chunks = exported;
+            } else {
+                (self.after, self.chunks) = (Some(entry.document.id.to_string()), 0);
+                documents.next();
+            }
         }
-        self.after = last;
         (!lines.is_empty()).then_some(Ok(lines))
     }
 }
 
-fn line<'a>(library: &Library, entry: &'a DocumentEntry, with_embedding: bool) -> Line<'a> {
-    let view = library.document_view(entry);
-    let chunk = |slot: &u32| {
-        let view = library.chunk_view(*slot, with_embedding)?;
-        Some(Chunk {
-            id: view.id,
-            text: view.text,
-            metadata: view.metadata,
-            attributes: view.attributes,
-            embedding: view.embedding,
-        })
-    };
-    Line {
-        id: entry.document.id.as_str(),
-        metadata: view.metadata,
-        attributes: view.attributes,
-        chunks: entry.chunks.iter().filter_map(chunk).collect(),
+/// The chunks of a document from one on, as many as belong on one line.
+fn chunks(library: &Library, entry: &DocumentEntry, from: usize, with_embedding: bool) -> Vec<Chunk> {
+    let embedding = if with_embedding { library.vectors().dimension() * 12 } else { 0 };
+    let mut bytes = 0;
+    let mut chunks = Vec::new();
+    for view in entry.chunks.iter().skip(from).filter_map(|slot| library.chunk_view(*slot, with_embedding)) {
+        bytes += view.text.len() + embedding;
+        if chunks.len() == LINE_CHUNKS || bytes > LINE_BYTES && !chunks.is_empty() {
+            break;
+        }
+        let ChunkView { id, text, metadata, attributes, embedding, .. } = view;
+        chunks.push(Chunk { id, text, metadata, attributes, embedding });
     }
+    chunks
 }

@@ -55,6 +55,63 @@ fn a_library_goes_out_and_comes_in_again() {
 }
 
 #[test]
+fn a_large_document_goes_on_in_further_lines() {
+    let folder = tempdir().unwrap();
+    let server = Server::start_with(folder.path(), &["--max-body-bytes", "400KiB"]);
+    for library in ["words", "again"] {
+        server.post("/v1/libraries", &json!({"name": library})).ok();
+    }
+    let document = |id: &str| json!({"id": id, "metadata": {"title": "T"}, "chunks": [{"text": "x", "embedding": [1.0, 0.5]}]});
+    for id in ["a", "large", "z"] {
+        server.post(&format!("{WORDS}/documents"), &document(id)).ok();
+    }
+    for part in 0..3 {
+        let chunk = |at| json!({"id": format!("{part}-{at}"), "text": format!("{at} of {part}"), "embedding": [1.0, at]});
+        let chunks: Vec<Value> = (0..500).map(chunk).collect();
+        server.post(&format!("{WORDS}/documents/large/chunks"), &json!({"chunks": chunks})).ok();
+    }
+    let export = |path: &str| String::from_utf8(server.get(&format!("/v1/libraries/{path}")).bytes).unwrap();
+    let text = export("words/export?embedding=true");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let about = |line: &Value| line.get("id").or(line.get("continues")).unwrap().as_str().unwrap().to_owned();
+    assert_eq!(lines.iter().map(about).collect::<Vec<_>>(), ["a", "large", "large", "z"]);
+    assert_eq!(lines.iter().map(|line| line["chunks"].as_array().unwrap().len()).sum::<usize>(), 1_503);
+
+    let into = "/v1/libraries/again/import";
+    let imported = import(&server, into, &text).ok();
+    assert_eq!([&imported["lines"], &imported["written"], &imported["chunks"]], [4, 3, 1_503]);
+    assert!(export("again/export") == export("words/export"), "another document");
+    let imported = import(&server, &format!("{into}?on_conflict=replace"), &text).ok();
+    assert_eq!([&imported["written"], &imported["chunks"]], [3, 1_503]);
+    assert!(export("again/export") == export("words/export"), "another document");
+    // What is left out is left out with all its lines.
+    server.post("/v1/libraries/again/documents:delete", &json!({"ids": ["large"]})).ok();
+    server.post("/v1/libraries/again/documents", &document("large")).ok();
+    let imported = import(&server, &format!("{into}?on_conflict=skip"), &text).ok();
+    assert_eq!([&imported["lines"], &imported["written"], &imported["skipped"], &imported["chunks"]], [4, 0, 3, 0]);
+
+    let more = |id: &str, text: &str| json!({"continues": id, "chunks": [{"text": text, "embedding": [1.0, 0.5]}]}).to_string();
+    let (b, c) = (document("b").to_string(), document("c").to_string());
+    let refused = |lines: &[&str], code, number: u64, field: &str| {
+        let reply = import(&server, into, &lines.join("\n"));
+        let problem: Value = serde_json::from_slice(&reply.bytes).unwrap();
+        assert_eq!((&problem["code"], &problem["line"], &problem["field"]), (&json!(code), &json!(number), &json!(field)));
+    };
+    refused(&[&more("a", "x")], "invalid_value", 1, "continues");
+    refused(&[&b, &more("a", "x")], "invalid_value", 2, "continues");
+    refused(&[&c, &more("c", "x"), &more("c", " ")], "empty_text", 3, "chunks[0].text");
+    refused(&[&more("a", "x").replace("chunks", "chunk")], "unknown_field", 1, "chunk");
+    for (id, chunks) in [("b", 1), ("c", 2)] {
+        let found = server.get(&format!("/v1/libraries/again/documents/{id}")).ok();
+        assert_eq!(found["chunks"].as_array().unwrap().len(), chunks, "{id}");
+    }
+    // The word may stand elsewhere.
+    let tagged =
+        json!({"id": "d", "metadata": {"title": "T", "tags": ["continues"]}, "attributes": {"continues": "x"}, "chunks": []});
+    assert_eq!(import(&server, into, &tagged.to_string()).ok()["written"], 1);
+}
+
+#[test]
 fn an_import_ends_at_the_line_that_is_wrong() {
     let folder = tempdir().unwrap();
     let server = with_words(folder.path());
