@@ -203,7 +203,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let mut counted: Vec<(usize, Rounds)> = bench.writers().into_iter().map(|count| (count, Rounds::default())).collect();
     let mut batches = Rounds::default();
     for _ in 0..bench.args.rounds {
-        disk.add(bare(bench.folder.path(), bytes, bench.time(), Length::Grows)?, bench.args.seconds);
+        disk.add(bare(bench, bytes, Length::Grows, Duration::ZERO)?, bench.args.seconds);
         for (count, rounds) in &mut counted {
             // As many as a fast machine can use up.
             let each = (bench.args.seconds * if *count == 1 { 12_000.0 } else { 120_000.0 / *count as f64 }) as usize;

@@ -128,10 +128,11 @@ fn connections(store: &Arc<Store<Counted>>, count: usize, dimension: usize, time
     })
 }
 
-/// A storage that counts syncs of the log.
+/// A storage that counts syncs of the log, each of which takes so much longer.
 struct Counted {
     files: FileStorage,
     syncs: AtomicU64,
+    slower: Duration,
 }
 
 impl Storage for Counted {
@@ -157,7 +158,9 @@ impl Storage for Counted {
 
     fn sync(&self, name: &str) -> vecino_engine::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.files.sync(name)
+        self.files.sync(name)?;
+        thread::sleep(self.slower);
+        Ok(())
     }
 
     fn truncate(&self, name: &str, len: u64) -> vecino_engine::Result<()> {
@@ -200,7 +203,8 @@ pub(super) fn log_bytes(bench: &Bench) -> Result<usize> {
 
 pub(super) fn run(bench: &Bench) -> Result<()> {
     let bytes = log_bytes(bench)?;
-    let storage = Counted { files: FileStorage::open(&bench.path("data"))?, syncs: AtomicU64::new(0) };
+    let files = FileStorage::open(&bench.path("data"))?;
+    let storage = Counted { files, syncs: AtomicU64::new(0), slower: bench.slower() };
     let store = Arc::new(Store::open(storage, StoreOptions::default())?.0);
     prepare(&*store)?;
     let [mut disk, mut allocated, mut written, mut logged] = [(); 4].map(|()| Rounds::default());
@@ -208,7 +212,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     for _ in 0..bench.args.rounds {
         for (length, rounds) in [(Length::Grows, &mut disk), (Length::Allocated, &mut allocated), (Length::Written, &mut written)]
         {
-            rounds.add(bare(bench.folder.path(), bytes, bench.time(), length)?, bench.args.seconds);
+            rounds.add(bare(bench, bytes, length, bench.slower())?, bench.args.seconds);
         }
         for (count, rounds) in &mut counted {
             let before = store.storage().syncs.load(Ordering::Relaxed);

@@ -12,7 +12,8 @@ use std::{
     env,
     fs::OpenOptions,
     io::{Seek as _, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -44,6 +45,9 @@ pub(crate) struct IngestArgs {
     /// Chunks of the library that is searched, snapshot and brought back.
     #[arg(long, default_value_t = 100_000)]
     chunks: usize,
+    /// As if each sync of the log took so many milliseconds longer, on the bare disk and in this process: other disks are slower.
+    #[arg(long, default_value_t = 0.0)]
+    slower_ms: f64,
     /// Leave out some measurements.
     #[arg(long, value_delimiter = ',')]
     skip: Vec<Part>,
@@ -88,6 +92,11 @@ impl Bench {
         Duration::from_secs_f64(self.args.seconds)
     }
 
+    /// What the disk is slower by.
+    fn slower(&self) -> Duration {
+        Duration::from_secs_f64(self.args.slower_ms / 1e3)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -130,9 +139,10 @@ enum Length {
     Written,
 }
 
-/// The bare disk: writes of `bytes` bytes one behind the other, each followed by fdatasync. Their latencies in seconds.
-fn bare(folder: &Path, bytes: usize, time: Duration, length: Length) -> Result<Vec<f64>> {
-    let path = folder.join("bare");
+/// The bare disk: writes of `bytes` bytes one behind the other, each followed by fdatasync, as if that took so much longer. Their
+/// latencies in seconds.
+fn bare(bench: &Bench, bytes: usize, length: Length, slower: Duration) -> Result<Vec<f64>> {
+    let (path, time) = (bench.path("bare"), bench.time());
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
     match length {
         Length::Grows => {}
@@ -148,6 +158,7 @@ fn bare(folder: &Path, bytes: usize, time: Duration, length: Length) -> Result<V
         let at = Instant::now();
         file.write_all(&block)?;
         file.sync_data()?;
+        thread::sleep(slower);
         took.push(at.elapsed().as_secs_f64());
     }
     std::fs::remove_file(path)?;
