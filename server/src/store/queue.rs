@@ -1,8 +1,8 @@
 //! The commit queue: what waits to be written, and whose turn it is to gather and to write.
 //!
 //! One at a time *leads*: it takes what waits and plans it, until nobody else writes; then it has its *turn* to write what it has
-//! gathered, and somebody else may lead meanwhile. So the next group is planned while the disk is busy with the one before, and the
-//! disk never waits for a group to be complete. Groups are written in the order in which they were taken.
+//! gathered, and somebody else may lead meanwhile. So the next group is planned while the disk is busy with the one before. Groups are
+//! written in the order in which they were taken.
 //!
 //! Those who were just answered often come back at once. Were the next group written without them, all would soon fall into two
 //! crowds that take turns, each of whom waits for two syncs, where one sync for both costs hardly more than one for the smaller. So
@@ -277,8 +277,9 @@ impl<'a, T> Lead<'a, T> {
                 return Next::Gather(taken);
             }
             let free = inner.writing.is_none();
-            let (there, _) = inner.depth();
-            let rest = if free { inner.hope.rest(there, Instant::now()) } else { None };
+            // What still waits has no room in the group, so nobody else has.
+            let there = inner.gathered.0;
+            let rest = if free && inner.waiting.is_empty() { inner.hope.rest(there, Instant::now()) } else { None };
             if free && rest.is_none() {
                 let (items, _) = std::mem::take(&mut inner.gathered);
                 inner.writing = Some(items);
