@@ -41,7 +41,7 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Zeros are prepared where frames have no more bytes than this: the larger ones are, the less it matters.
 const SMALL_FRAME: u64 = 256 << 10;
 
-/// Of all data, the zeros that are prepared are this part, but not less than so many bytes.
+/// Of all data, the zeros that are prepared are this part, but not less than so many bytes, and none while there are fewer data.
 const PREPARED_SHARE: u64 = 16;
 const LEAST_PREPARED: u64 = 512 << 10;
 
@@ -174,8 +174,13 @@ impl<S: Storage> Journal<S> {
         let bytes = frame.len() as u64;
         let end = self.len + bytes;
         let ready = end > self.room && SEGMENT_HEADER as u64 + bytes <= self.storage.prepared();
-        if self.len > SEGMENT_HEADER as u64 && (end > self.segment_bytes || ready) {
-            self.begin_segment()?;
+        let full = end > self.segment_bytes;
+        if self.len > SEGMENT_HEADER as u64 && (full || ready) {
+            match self.begin_segment() {
+                // There may be room in this one.
+                Err(error) if !full && error.code == Code::StorageFull => {}
+                begun => begun?,
+            }
         }
         self.small = bytes <= SMALL_FRAME;
         let records = frame.records();
@@ -215,10 +220,13 @@ impl<S: Storage> Journal<S> {
     }
 
     /// How many zeros are worth having [prepared](Storage::prepare) for the next segment, where `data` tells how many bytes there are
-    /// in all; `None` while there are some, or where frames are so large that they would spare the disk little.
+    /// in all; `None` while there are some, or where frames are so large, or the data so few, that it is not worth it.
     pub fn wants_prepared(&self, data: impl FnOnce() -> u64) -> Option<u64> {
-        let wanted = || (data() / PREPARED_SHARE).max(LEAST_PREPARED).min(self.segment_bytes);
-        (self.small && self.storage.prepared() == 0).then(wanted)
+        if !self.small || self.storage.prepared() > 0 {
+            return None;
+        }
+        let data = data();
+        (data >= LEAST_PREPARED).then(|| (data / PREPARED_SHARE).max(LEAST_PREPARED).min(self.segment_bytes))
     }
 
     /// Bytes of log since the last checkpoint.

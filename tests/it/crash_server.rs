@@ -140,8 +140,6 @@ fn what_was_never_acknowledged_is_cut_off() {
 fn a_full_disk_is_said_and_reading_goes_on() {
     let folder = tempdir().unwrap();
     with_words(folder.path()).stop();
-    // The log does not go on in another file, since no zeros can be prepared for one.
-    std::fs::create_dir(folder.path().join(".tmp-prepared")).unwrap();
     let server = Server::start(folder.path());
     let before = (server.contents(), answers(&server));
     let name = files(folder.path()).into_keys().rfind(|name| name.ends_with(".log")).unwrap();

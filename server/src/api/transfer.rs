@@ -100,9 +100,10 @@ struct Imported {
 ///
 /// Lines are in the form of the body that adds a document. One that has too many chunks for a line goes on in the next lines, which
 /// are `{"continues": "<its id>", "chunks": [...]}`; where the document is left out, so are they. A body of the type
-/// `application/json` is one document, on any lines. They are written in batches of up to 500, each whole or not at all, and no more is read before a batch is written. At the first
-/// line that is wrong the import ends with the problem, whose `line` is its number; all lines before it are written. While it runs
-/// it is a job of the kind `import`, which tells how many lines are done and can be cancelled.
+/// `application/json` is one document, on any lines. They are written in batches of up to 500, each whole or not at all, and no
+/// more is read before a batch is written. At the first line that is wrong the import ends with the problem, whose `line` is its
+/// number; all lines before it are written. While it runs it is a job of the kind `import`, which tells how many lines are done and
+/// can be cancelled.
 #[utoipa::path(post, path = "/v1/libraries/{library}/import", tag = "documents",
     request_body(content((String = "application/x-ndjson"), (DocumentInput = "application/json")),
         description = "Documents, one a line; or one document."),

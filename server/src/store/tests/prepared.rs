@@ -10,9 +10,26 @@ fn segments(storage: &Faulty) -> Vec<(String, usize)> {
     names.map(|name| (name.clone(), storage.read(&name).unwrap().unwrap().bytes().len())).collect()
 }
 
+/// So much that zeros are worth their while.
+fn much(document: &str) -> Command {
+    let mut command = put(document, &[], OnConflict::Refuse);
+    if let Command::PutDocuments { documents, .. } = &mut command {
+        let chunk = |number: usize| ChunkDraft {
+            id: format!("{document} {number}"),
+            text: "x".repeat(9_000),
+            embedding: vec![1.0, 2.0],
+            ..ChunkDraft::default()
+        };
+        documents[0].chunks = (0..100).map(chunk).collect();
+    }
+    command
+}
+
 #[test]
 fn the_log_goes_on_in_zeros_that_were_prepared_and_ends_without_any() {
     let (store, storage) = store();
+    run(&store, much("much")).unwrap();
+    run(&store, add("small")).unwrap();
     while storage.prepared() == 0 {
         thread::yield_now();
     }
@@ -24,41 +41,53 @@ fn the_log_goes_on_in_zeros_that_were_prepared_and_ends_without_any() {
     assert!(found.len() == 2 && found[1].1 == prepared, "{found:?} with {prepared} bytes of zeros");
     assert!(journal::check(&storage.files).unwrap().iter().all(|file| file.problems.is_empty()));
     let (state, recovery) = reopened(&storage);
-    assert_eq!((documents(&state).join(" "), recovery.torn_bytes), ("a b c".to_owned(), 0));
+    assert_eq!((documents(&state).join(" "), recovery.torn_bytes), ("a b c much small".to_owned(), 0));
     store.close().unwrap();
     assert_eq!(storage.prepared(), 0);
-    assert!(segments(&storage).iter().all(|(_, bytes)| *bytes < 1_000), "{:?}", segments(&storage));
-    assert_eq!(documents(&reopened(&storage).0).join(" "), "a b c");
+    assert!(segments(&storage)[1].1 < 1_000, "{:?}", segments(&storage));
+    assert_eq!(documents(&reopened(&storage).0).join(" "), "a b c much small");
 }
 
 #[test]
-fn large_groups_and_full_disks_do_without() {
+fn large_groups_little_data_and_full_disks_do_without() {
     let (store, storage) = store();
+    for document in ["a", "b"] {
+        run(&store, add(document)).unwrap();
+    }
+    run(&store, much("much")).unwrap();
+    assert_eq!(store.shared.log().unwrap().journal.as_ref().and_then(|journal| journal.wants_prepared(|| 1 << 30)), None);
+    run(&store, add("small")).unwrap();
     while storage.prepared() == 0 {
         thread::yield_now();
     }
     // More than was prepared: the segment grows.
-    let mut command = put("large", &[], OnConflict::Refuse);
-    if let Command::PutDocuments { documents, .. } = &mut command {
-        let chunk = |number: usize| ChunkDraft { id: number.to_string(), text: "x".repeat(9_000), ..ChunkDraft::default() };
-        documents[0].chunks = (0..100).map(chunk).collect();
-        documents[0].chunks.iter_mut().for_each(|chunk| chunk.embedding = vec![1.0, 2.0]);
-    }
-    run(&store, command).unwrap();
+    run(&store, much("more")).unwrap();
     assert_eq!(segments(&storage).len(), 1);
-    let full = Faulty::default();
-    full.set(|faults| faults.free = Some(1 << 20));
-    let failing = Faulty::default();
-    failing.set(|faults| faults.failing = Some(("prepare", Code::Storage)));
-    for storage in [full, failing] {
-        let (store, _) = Store::open(storage, StoreOptions::default()).unwrap();
-        let draft = LibraryDraft { id: "library".into(), name: "library".into(), ..LibraryDraft::default() };
-        run(&store, Command::CreateLibrary(draft)).unwrap();
+    for (free, failing) in [(Some(1 << 20), None), (None, Some(("prepare", Code::Storage)))] {
+        let (store, storage) = self::store();
+        storage.set(|faults| (faults.free, faults.failing) = (free, failing));
+        run(&store, much("much")).unwrap();
+        run(&store, add("small")).unwrap();
         while !store.shared.preparer.has_failed() {
             thread::yield_now();
         }
         run(&store, add("a")).unwrap();
-        assert_eq!((segments(&store.shared.storage).len(), store.shared.storage.prepared()), (1, 0));
+        assert_eq!((segments(&storage).len(), storage.prepared()), (1, 0));
         store.close().unwrap();
     }
+}
+
+#[test]
+fn zeros_that_cannot_be_taken_are_done_without() {
+    let (store, storage) = store();
+    run(&store, much("much")).unwrap();
+    run(&store, add("small")).unwrap();
+    while storage.prepared() == 0 {
+        thread::yield_now();
+    }
+    storage.set(|faults| faults.failing = Some(("write", Code::StorageFull)));
+    run(&store, add("a")).unwrap();
+    assert_eq!(segments(&storage).len(), 1);
+    storage.set(|faults| faults.failing = None);
+    assert_eq!(documents(&reopened(&storage).0).join(" "), "a much small");
 }
