@@ -116,8 +116,8 @@ impl World<'_> {
     fn write(&mut self) -> Result<(), String> {
         let before = self.possible.len();
         let mut records = Vec::new();
-        // Large groups reach over several sectors.
-        let most = if self.rng.once_in(4) { 12 } else { 3 };
+        // Only what reaches over several sectors can be torn.
+        let most = if self.rng.once_in(2) { 12 } else { 3 };
         for _ in 0..1 + self.rng.below(most) {
             let Some(last) = self.possible.last() else { break };
             let (mut oracle, mut state) = (last.oracle.clone(), last.state.clone());
