@@ -256,8 +256,9 @@ impl Import<'_> {
             self.continued = id.map(|id| Continued { id, written: self.done.written > before });
         }
         let Some(document) = self.continued.as_ref().filter(|document| document.id == continues) else {
-            let error = Error::new(Code::InvalidValue, "the line before is not about this document");
-            return Err(self.at(error.field("continues").unfit().into(), number));
+            let detail = "the line before is not about this document; put it right after that of the document, which needs an id";
+            let error = Error::new(Code::InvalidValue, detail).field("continues").unfit();
+            return Err(self.at(error.into(), number));
         };
         if document.written {
             let chunks = read_chunks(chunks, &self.app.service).map_err(|error| self.at(error.into(), number))?;

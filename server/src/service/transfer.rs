@@ -87,9 +87,8 @@ impl Iterator for Export {
     fn next(&mut self) -> Option<Self::Item> {
         let library = self.state.find(&self.library).and_then(Holding::loaded).filter(|_| !self.ended)?;
         let mut lines = Vec::new();
-        let after = self.after.take();
+        let after = self.after.clone();
         let mut documents = library.documents_after(after.as_deref()).peekable();
-        self.after.clone_from(&after);
         while lines.len() < PART_BYTES {
             let Some(entry) = documents.peek() else {
                 self.ended = true;
