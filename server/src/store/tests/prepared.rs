@@ -25,14 +25,20 @@ fn much(document: &str) -> Command {
     command
 }
 
-#[test]
-fn the_log_goes_on_in_zeros_that_were_prepared_and_ends_without_any() {
+/// A store with zeros for its log.
+fn prepared() -> (Arc<Store<Faulty>>, Arc<Faulty>) {
     let (store, storage) = store();
     run(&store, much("much")).unwrap();
     run(&store, add("small")).unwrap();
     while storage.prepared() == 0 {
         thread::yield_now();
     }
+    (store, storage)
+}
+
+#[test]
+fn the_log_goes_on_in_zeros_that_were_prepared_and_ends_without_any() {
+    let (store, storage) = prepared();
     let prepared = usize::try_from(storage.prepared()).unwrap();
     for document in ["a", "b", "c"] {
         run(&store, add(document)).unwrap();
@@ -50,17 +56,13 @@ fn the_log_goes_on_in_zeros_that_were_prepared_and_ends_without_any() {
 
 #[test]
 fn large_groups_little_data_and_full_disks_do_without() {
-    let (store, storage) = store();
-    for document in ["a", "b"] {
-        run(&store, add(document)).unwrap();
-    }
+    let (store, _) = store();
+    let wanted = |data| store.shared.log().unwrap().journal.as_ref().and_then(|journal| journal.wants_prepared(|| data));
+    assert_eq!((wanted(1 << 10), wanted(1 << 20), wanted(1 << 40)), (None, Some(512 << 10), Some(8 << 20)));
     run(&store, much("much")).unwrap();
-    assert_eq!(store.shared.log().unwrap().journal.as_ref().and_then(|journal| journal.wants_prepared(|| 1 << 30)), None);
-    run(&store, add("small")).unwrap();
-    while storage.prepared() == 0 {
-        thread::yield_now();
-    }
+    assert_eq!(wanted(1 << 20), None, "the last group was large");
     // More than was prepared: the segment grows.
+    let (store, storage) = prepared();
     run(&store, much("more")).unwrap();
     assert_eq!(segments(&storage).len(), 1);
     for (free, failing) in [(Some(1 << 20), None), (None, Some(("prepare", Code::Storage)))] {
@@ -79,12 +81,7 @@ fn large_groups_little_data_and_full_disks_do_without() {
 
 #[test]
 fn zeros_that_cannot_be_taken_are_done_without() {
-    let (store, storage) = store();
-    run(&store, much("much")).unwrap();
-    run(&store, add("small")).unwrap();
-    while storage.prepared() == 0 {
-        thread::yield_now();
-    }
+    let (store, storage) = prepared();
     storage.set(|faults| faults.failing = Some(("write", Code::StorageFull)));
     run(&store, add("a")).unwrap();
     assert_eq!(segments(&storage).len(), 1);
