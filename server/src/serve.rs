@@ -18,7 +18,7 @@ use crate::{
     cli::Output,
     config::{LogFormat, Secret, ServeArgs},
     embed::StaticEmbedder,
-    memory::Memory,
+    memory::{Memory, use_small_pages},
     network::{self, Tls},
     security::{audit::AuditLog, keys::KeyRing, limits::Allowance},
     service::Service,
@@ -36,6 +36,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// When the address, the folder or what is in it is not to be had; one sentence each.
 pub fn run(args: &ServeArgs, output: Output) -> Result<ExitCode> {
     log_to_stderr(args, output);
+    use_small_pages();
     // A connection is a file; where the limit cannot be raised, the one that holds is in force.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let begun = Instant::now();

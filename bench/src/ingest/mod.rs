@@ -20,6 +20,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use vecino_server::memory::use_small_pages;
 
 /// What `vecino-bench ingest` can be told.
 #[derive(clap::Args, Clone, Debug)]
@@ -71,6 +72,8 @@ type Run = fn(&Bench) -> Result<()>;
 pub(crate) fn run(args: &IngestArgs) -> Result<()> {
     let parts: [(Part, Run); 4] =
         [(Part::Local, local::run), (Part::Http, http::run), (Part::Readers, readers::run), (Part::Recovery, recovery::run)];
+    // As the server.
+    use_small_pages();
     let parent = args.dir.clone().map_or_else(env::current_dir, Ok)?;
     for (part, run) in parts {
         if !args.skip.contains(&part) {
