@@ -92,13 +92,13 @@ fn operators() -> Value {
     })
 }
 
-/// One of these fields is there, and the others are not.
+/// One of these fields is there, of one of the types named behind it, and the others are not.
 fn one_of(names: &[(&str, &str)], also: &[&str]) -> Value {
     let alternative = |(wanted, kind): &(&str, &str)| {
         let others = names.iter().map(|(name, _)| *name).chain(also.iter().copied()).filter(|name| name != wanted);
         let mut properties: serde_json::Map<String, Value> =
             others.map(|name| (name.to_owned(), json!({"type": "null"}))).collect();
-        properties.insert((*wanted).to_owned(), json!({"type": kind}));
+        properties.insert((*wanted).to_owned(), json!({"type": kind.split(' ').collect::<Value>()}));
         json!({"required": [wanted], "properties": properties})
     };
     names.iter().map(alternative).collect()
@@ -186,22 +186,28 @@ fn contents() -> Value {
     })
 }
 
+/// Three floats are 16 characters; one or two at the end are filled up.
+const FLOATS_IN_BASE64: &str =
+    "^([A-Za-z0-9+/]{16})*([A-Za-z0-9+/]{16}|[A-Za-z0-9+/]{5}[AQgw]==|[A-Za-z0-9+/]{10}[AEIMQUYcgkosw048]=)$";
+
 /// What goes for what is asked.
 fn questions() -> Value {
     let filter = json!({"anyOf": [{"$ref": "#/components/schemas/Filter"}, {"type": "null"}], "type": null});
     let either = one_of(&[("ids", "array"), ("filter", "object")], &[]);
     let selection = json!({"anyOf": either, "properties": {"filter": filter}});
     let filtered = json!({"properties": {"filter": filter}});
-    let near = [("text", "string"), ("embedding", "array"), ("chunk_id", "string"), ("positive", "array")];
+    let near = [("text", "string"), ("embedding", "array string"), ("chunk_id", "string"), ("positive", "array")];
     let mut near = one_of(&near, &["negative"]);
     // Only positive examples go with negative ones.
     near[3]["properties"]["negative"] = json!({"type": ["array", "null"]});
     let component = json!({"minimum": -MAX_COMPONENT, "maximum": MAX_COMPONENT});
-    let vector = json!({"minItems": 1, "maxItems": MAX_DIMENSION, "items": component});
+    let items = merged(component, json!({"type": "number"}));
+    let vector = json!({"type": "array", "minItems": 1, "maxItems": MAX_DIMENSION, "items": items});
+    let base64 = json!({"type": "string", "contentEncoding": "base64", "pattern": FLOATS_IN_BASE64});
     let text = json!({"pattern": "\\S", "minLength": 1, "maxLength": MAX_QUERY_CHARS});
     json!({
-        "Embedding": vector,
-        "ExampleForm": {"oneOf": [{"type": "string"}, merged(vector.clone(), json!({"type": "array", "items": {"type": "number"}}))]},
+        "Embedding": {"type": null, "items": null, "anyOf": [vector, base64]},
+        "ExampleForm": {"oneOf": [{"type": "string"}, vector]},
         "QueryInput": {"anyOf": near, "allOf": [at_most_one(&["effort", "ef", "nprobe"])],
             "properties": {"filter": filter, "text": text, "positive": {"minItems": 1}}},
         "FacetsInput": filtered, "CountInput": filtered, "ScrollInput": filtered, "ChunkScrollInput": filtered,

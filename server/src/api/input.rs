@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, SeqAccess, Unexpected, Visitor, value::SeqAccessDeserializer},
@@ -28,7 +29,8 @@ use crate::{
     },
 };
 
-/// A vector.
+/// A vector: its numbers, or their 32 bits each, the lowest byte first, in base64, as some embedding services give them: a third or
+/// less of the bytes of a body, and nothing to convert.
 #[derive(Clone, Debug, ToSchema)]
 #[schema(value_type = Vec<f32>)]
 pub(super) struct Embedding(Vec<f32>);
@@ -38,6 +40,13 @@ impl Embedding {
     pub(super) fn of<'de, A: SeqAccess<'de>>(list: A) -> std::result::Result<Self, A::Error> {
         let components: Vec<Component> = Vec::deserialize(SeqAccessDeserializer::new(list))?;
         Ok(Self(components.into_iter().map(|component| component.0).collect()))
+    }
+
+    /// Reads it from base64.
+    fn of_base64(text: &str) -> Option<Self> {
+        let bytes = STANDARD.decode(text).ok()?;
+        let (numbers, rest) = bytes.as_chunks();
+        (!numbers.is_empty() && rest.is_empty()).then(|| Self(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()))
     }
 }
 
@@ -53,16 +62,18 @@ impl<'de> Visitor<'de> for EmbeddingVisitor {
     type Value = Embedding;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a sequence")
+        out.write_str("a list of numbers or floats of 32 bits in base64")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Embedding, A::Error> {
         Embedding::of(list)
     }
 
-    /// Where the list was taken out before.
-    fn visit_str<E: serde::de::Error>(self, number: &str) -> Result<Embedding, E> {
-        numbers::list(number).map(Embedding).ok_or_else(|| E::invalid_type(Unexpected::Str(number), &self))
+    /// In base64, or where the list was taken out before. A number that was mistaken for that of a list leaves that list's own
+    /// without one, and nothing counts.
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Embedding, E> {
+        let embedding = numbers::list(text).map(Embedding).or_else(|| Embedding::of_base64(text));
+        embedding.ok_or_else(|| E::invalid_value(Unexpected::Other("another string"), &self))
     }
 }
 

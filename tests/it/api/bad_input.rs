@@ -70,6 +70,12 @@ fn vectors() {
         case("POST", DOCUMENTS, &with(json!(vec![0; 256])), 409, "zero_vector", embedding),
         case("POST", DOCUMENTS, &with(json!(large)), 400, "not_finite", embedding),
         case("POST", DOCUMENTS, &with(json!([1, null])), 400, "wrong_type", "chunks[0].embedding[1]"),
+        // In base64: no such thing, five bytes, nothing, a float too few, some that are no numbers.
+        case("POST", DOCUMENTS, &with(json!("0.5, 0.5")), 400, "invalid_value", embedding),
+        case("POST", QUERY, &json!({"embedding": "AAAAAAA="}), 400, "invalid_value", "embedding"),
+        case("POST", QUERY, &json!({"embedding": ""}), 400, "invalid_value", "embedding"),
+        numbers(case("POST", QUERY, &json!({"embedding": "AACAPwAAgD8="}), 409, "wrong_dimension", "embedding"), 256, 2),
+        case("POST", DOCUMENTS, &with(json!("AADAfwAAwH8AAMB/".repeat(85) + "AADAfw==")), 400, "not_finite", embedding),
         raw(QUERY, r#"{"embedding": [1, NaN]}"#, "bad_json", ""),
         raw(QUERY, r#"{"embedding": [1, Infinity]}"#, "bad_json", ""),
         raw(QUERY, r#"{"embedding": [1, 2, 1e999]}"#, "not_finite", "embedding[2]"),

@@ -49,6 +49,9 @@ fn more_like_a_chunk_or_like_examples() {
     assert_eq!(found(&query(json!({"positive": ["p10", [12, 0]], "negative": ["p08"], "k": 1}))), ["p14"]);
     assert_eq!(found(&query(json!({"positive": ["p10", "p12"], "negative": ["p08", "p14"], "k": 1}))), ["p11"]);
 
+    // As floats of 32 bits in base64: 10 and 0.
+    assert_eq!(found(&query(json!({"embedding": "AAAgQQAAAAA=", "k": 1}))), ["p10"]);
+
     // Scores are 1 / (1 + distance): those within 2 have at least a third.
     let answer = query(json!({"embedding": [10, 0], "k": 30, "min_score": 0.33, "explain": true}));
     assert_eq!((answer["returned"].as_u64(), answer["exhausted"].as_bool()), (Some(5), Some(true)));
