@@ -74,14 +74,15 @@ def report(args, lines, started, load):
             f"- Begun {started:%Y-%m-%d %H:%M} UTC, ended {datetime.datetime.now(datetime.UTC):%H:%M}. Load average "
             f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}.", "",
             "Servers and client share the cores. The client is one for all servers: one thread with all connections, bytes of "
-            "requests made beforehand, answers read and not parsed. Within the process, a thread a core asks the engine for the same. "
+            "requests made beforehand, answers read and not parsed. Embeddings are lists of numbers in JSON, or floats in base64 where that is "
+            "said. Within the process, a thread a core asks the engine for the same. "
             f"{args.rounds} round{'s' * (args.rounds != 1)} of {args.seconds:g} s, every kind in turn; medians. Processor time is that "
             "of the server and of the client for one query. A query names no effort: each engine's own choice (Chroma: ef_search "
             f"{args.chroma_effort}, M 16, efConstruction 200).", "",
             "## Queries", ""]
     inside, rows = find("query", "in process"), []
     rows.append(["within the process", "", f"{inside['qps']:,.0f}", "1", "", "", "", "", ""])
-    for engine in ("vecino", "chroma"):
+    for engine in ("vecino", "vecino, base64", "chroma"):
         if line := find("query", engine):
             rows.append([f"{engine}, {line['connections']} connections", f"{line['recall']:.4f}", f"{line['qps']:,.0f}",
                          f"{line['share_of_in_process']:.2f}", f"{line['vecino_to_this']:.1f}x", f"{line['p50_ms']:.2f}",
@@ -97,7 +98,7 @@ def report(args, lines, started, load):
              f"{build['write_s'] + build['build_s']:.1f} (build {build['build_s']:.1f})",
              f"{(build['write_s'] + build['build_s']) / build['build_s']:.2f}",
              f"{build['write_cpu_s'] + build['build_cpu_s']:.1f}"]]
-    for engine in ("vecino", "chroma"):
+    for engine in ("vecino", "vecino, base64", "chroma"):
         if line := find("ingest", engine):
             rows.append([f"{engine}, durable batches of {line['batch']:,}", f"{line['acknowledged_per_s']:,.0f}",
                          f"{line['indexed_s']:.1f}", f"{line['indexed_s'] / build['build_s']:.2f}", f"{line['server_cpu_s']:.1f}"])

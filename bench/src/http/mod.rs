@@ -28,7 +28,7 @@ use vecino_engine::{
 use self::{
     connection::request,
     load::{Flood, Measured, over_http},
-    served::Served,
+    served::{Form, Served},
 };
 use crate::{
     ann::Threads,
@@ -96,12 +96,17 @@ pub(crate) fn run(args: &Http) -> Result<()> {
     // One after the other, each alone on the machine.
     let database = within(args, &base, cores)?;
     let library = database.state().library("bench")?;
-    let folders = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let mut all = vec![Served::vecino(&args.program, folders.0.path())?];
-    ingest(args, &all[0], &base)?;
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?];
+    let mut all = Vec::new();
+    for (folder, form) in folders.iter().zip([Form::Numbers, Form::Base64]) {
+        let served = Served::vecino(&args.program, folder.path(), form)?;
+        ingest(args, &served, &base)?;
+        all.push(served);
+    }
     if let Some(chroma) = &args.chroma {
-        all.push(Served::chroma(chroma, folders.1.path(), args.chroma_effort)?);
-        ingest(args, &all[1], &base)?;
+        let served = Served::chroma(chroma, folders[2].path(), args.chroma_effort)?;
+        ingest(args, &served, &base)?;
+        all.push(served);
     }
     measure(args, cores, &all, library, &queries, &truth)
 }

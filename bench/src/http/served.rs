@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -27,16 +28,29 @@ pub(super) struct Served {
     kind: Kind,
 }
 
+/// How embeddings are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As lists of numbers.
+    Numbers,
+    /// As floats in base64.
+    Base64,
+}
+
 enum Kind {
-    Vecino,
+    Vecino(Form),
     /// Where the collection is.
     Chroma(String),
 }
 
 impl Served {
     /// `vecino serve` over a folder, with an empty library.
-    pub(super) fn vecino(program: &Path, folder: &Path) -> Result<Self> {
-        let served = Self::start(program, folder, &[])?;
+    pub(super) fn vecino(program: &Path, folder: &Path, form: Form) -> Result<Self> {
+        let mut served = Self::start(program, folder, &[])?;
+        served.kind = Kind::Vecino(form);
+        if form == Form::Base64 {
+            served.name = "vecino, base64";
+        }
         let mut connection = served.connect()?;
         connection.ask("POST", "/v1/libraries", &json!({"name": "bench"}).to_string())?;
         let document = json!({"id": "all", "metadata": {"title": "All"}, "chunks": []});
@@ -53,7 +67,7 @@ impl Served {
         BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
         let greeting: Value = serde_json::from_str(&line).context("the server did not start")?;
         let url = greeting["url"].as_str().unwrap_or_default().trim_start_matches("http://");
-        Ok(Self { name: "vecino", child, address: url.parse()?, kind: Kind::Vecino })
+        Ok(Self { name: "vecino", child, address: url.parse()?, kind: Kind::Vecino(Form::Numbers) })
     }
 
     /// `chroma run` over a folder, with a collection whose searches have this effort.
@@ -87,8 +101,8 @@ impl Served {
     pub(super) fn adds(&self, first: usize, rows: &[&[f32]]) -> (String, String) {
         let ids = || (first..first + rows.len()).map(|number| number.to_string());
         match &self.kind {
-            Kind::Vecino => {
-                let chunk = |(id, row): (String, &&[f32])| json!({"document_id": "all", "id": id, "text": id, "embedding": row});
+            Kind::Vecino(form) => {
+                let chunk = |(id, row): (String, &&[f32])| json!({"document_id": "all", "id": id, "text": id, "embedding": embedding(row, *form)});
                 let chunks: Vec<Value> = ids().zip(rows).map(chunk).collect();
                 ("/v1/libraries/bench/chunks:batch".to_owned(), json!({"chunks": chunks}).to_string())
             }
@@ -102,8 +116,8 @@ impl Served {
     /// A request for the nearest rows of a query, which tells their ids and distances and no more.
     pub(super) fn asks(&self, query: &[f32], k: usize) -> (String, String) {
         match &self.kind {
-            Kind::Vecino => {
-                let body = json!({"embedding": query, "k": k, "include": []});
+            Kind::Vecino(form) => {
+                let body = json!({"embedding": embedding(query, *form), "k": k, "include": []});
                 ("/v1/libraries/bench/query".to_owned(), body.to_string())
             }
             Kind::Chroma(place) => {
@@ -117,7 +131,7 @@ impl Served {
     pub(super) fn found(&self, answer: &str) -> Result<Vec<u32>> {
         let answer: Value = serde_json::from_str(answer)?;
         let ids: Vec<&Value> = match &self.kind {
-            Kind::Vecino => answer["hits"].as_array().context("no hits")?.iter().map(|hit| &hit["id"]).collect(),
+            Kind::Vecino(_) => answer["hits"].as_array().context("no hits")?.iter().map(|hit| &hit["id"]).collect(),
             Kind::Chroma(_) => answer["ids"][0].as_array().context("no ids")?.iter().collect(),
         };
         ids.into_iter().map(|id| Ok(id.as_str().context("an id that is no text")?.parse()?)).collect()
@@ -125,7 +139,7 @@ impl Served {
 
     /// Waits until the index has taken in everything. Chroma has when it answers.
     pub(super) fn until_indexed(&self) -> Result<()> {
-        let Kind::Vecino = self.kind else { return Ok(()) };
+        let Kind::Vecino(_) = self.kind else { return Ok(()) };
         let mut connection = self.connect()?;
         loop {
             let index: Value = serde_json::from_str(&connection.ask("GET", "/v1/libraries/bench/index", "")?)?;
@@ -168,6 +182,14 @@ impl Served {
             Some(words.get(11)?.parse::<f64>().ok()? + words.get(12)?.parse::<f64>().ok()?)
         };
         ticks().unwrap_or(f64::NAN) / 100.0
+    }
+}
+
+/// A vector as it is sent.
+fn embedding(row: &[f32], form: Form) -> Value {
+    match form {
+        Form::Numbers => json!(row),
+        Form::Base64 => json!(STANDARD.encode(row.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())),
     }
 }
 
