@@ -79,13 +79,14 @@ fn command(dimension: usize) -> Command {
     }
 }
 
-/// `writers` threads write single chunks for a while. Latencies, and the seconds that it took.
+/// `writers` threads write single chunks for a while, with a pause after each. Latencies, and the seconds that it took.
 pub(super) fn write<S: Storage + Send + Sync>(
     store: &Store<S>,
     writers: usize,
     dimension: usize,
     time: Duration,
     durability: Durability,
+    pause: Duration,
 ) -> Result<(Vec<f64>, f64)> {
     let begun = Instant::now();
     let one = || -> Result<Vec<f64>> {
@@ -95,6 +96,7 @@ pub(super) fn write<S: Storage + Send + Sync>(
             let at = Instant::now();
             store.write_blocking(command, durability, |_, _| {})?;
             took.push(at.elapsed().as_secs_f64());
+            thread::sleep(pause);
         }
         Ok(took)
     };
@@ -197,7 +199,7 @@ pub(super) fn log_bytes(bench: &Bench) -> Result<usize> {
             .sum())
     };
     let before = size()?;
-    let (took, _) = write(&store, 1, bench.args.dimension, Duration::from_millis(50), Durability::Synced)?;
+    let (took, _) = write(&store, 1, bench.args.dimension, Duration::from_millis(50), Durability::Synced, Duration::ZERO)?;
     Ok(((size()? - before) as usize) / took.len().max(1))
 }
 
@@ -220,7 +222,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
             rounds.syncs += store.storage().syncs.load(Ordering::Relaxed) - before;
             rounds.add(took, seconds);
         }
-        let (took, seconds) = write(&store, 1, bench.args.dimension, bench.time(), Durability::Logged)?;
+        let (took, seconds) = write(&store, 1, bench.args.dimension, bench.time(), Durability::Logged, Duration::ZERO)?;
         logged.add(took, seconds);
     }
     compare(bench, "in process", bytes, &disk, &counted);

@@ -25,6 +25,10 @@ use super::{
 /// Writers beside the searches.
 const WRITERS: usize = 16;
 
+/// Between the writes beside a build: without it they would be more than it can take in, and searches would look through most of them
+/// one by one.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Fills the library with documents of 1,000 chunks.
 pub(super) fn fill(store: &Store, chunks: usize, dimension: usize) -> Result<()> {
     for number in 0..chunks.div_ceil(1_000) {
@@ -80,7 +84,7 @@ fn build(bench: &Bench, store: &Store) -> Result<(Rounds, Rounds)> {
         )?;
         let mut all = Vec::new();
         while !serves() {
-            all.extend(write(store, 1, bench.args.dimension, Duration::from_millis(200), Durability::Synced)?.0);
+            all.extend(write(store, 1, bench.args.dimension, Duration::from_millis(200), Durability::Synced, PAUSE)?.0);
         }
         Ok(all)
     })?;
@@ -104,14 +108,14 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
             Ok(())
         })?;
         idle.add(took, bench.args.seconds);
-        let (took, _) = beside(bench, &store, || write(&store, WRITERS, dimension, time, Durability::Synced))?;
+        let (took, _) = beside(bench, &store, || write(&store, WRITERS, dimension, time, Durability::Synced, Duration::ZERO))?;
         busy.add(took, bench.args.seconds);
         // Every snapshot is of the whole library, since it has changed.
         let begun = Instant::now();
         let (took, written) = beside(bench, &store, || {
             thread::scope(|scope| {
                 let made = scope.spawn(|| store.checkpoint());
-                let (written, _) = write(&store, 1, dimension, Duration::from_millis(500), Durability::Synced)?;
+                let (written, _) = write(&store, 1, dimension, Duration::from_millis(500), Durability::Synced, Duration::ZERO)?;
                 made.join().map_err(|_| anyhow!("the checkpoint panicked"))??;
                 Ok(written)
             })
