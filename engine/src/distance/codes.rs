@@ -97,17 +97,23 @@ impl Fit {
 
     /// Measures how well `scale * code` fits `row`; any code and any scale will do.
     ///
-    /// Cost: one pass in f64, some 400 ns for 384 dimensions.
+    /// Cost: one pass in f64, in eight sums that do not wait for each other, in this order everywhere.
     pub fn measure(row: &[f32], code: &[i8], scale: f32) -> Self {
         debug_assert_eq!(row.len(), code.len());
-        let (mut residual, mut norm) = (0.0_f64, 0.0_f64);
-        for (&x, &c) in row.iter().zip(code) {
+        let (mut residuals, mut norms) = ([0.0_f64; 8], [0.0_f64; 8]);
+        let mut add = |lane: usize, x: f32, code: i8| {
             let x = f64::from(x);
             // The product is exact (24 + 7 bits), and no square of a float underflows in f64.
-            let e = x - f64::from(scale) * f64::from(c);
-            residual += e * e;
-            norm += x * x;
+            let error = x - f64::from(scale) * f64::from(code);
+            residuals[lane] += error * error;
+            norms[lane] += x * x;
+        };
+        let ((rows, row_end), (codes, code_end)) = (row.as_chunks::<8>(), code.as_chunks::<8>());
+        for (xs, codes) in rows.iter().zip(codes) {
+            (0..8).for_each(|lane| add(lane, xs[lane], codes[lane]));
         }
+        row_end.iter().zip(code_end).enumerate().for_each(|(lane, (x, code))| add(lane, *x, *code));
+        let (residual, norm): (f64, f64) = (residuals.iter().sum(), norms.iter().sum());
         Self { scale, residual: round_up(residual.sqrt()), norm: round_up(norm.sqrt()) }
     }
 }

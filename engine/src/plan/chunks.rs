@@ -271,16 +271,9 @@ pub(crate) fn check_vector(contract: &Contract, mut vector: Vec<f32>) -> Result<
         let error = Error::new(Code::WrongDimension, detail).numbers(expected, vector.len());
         return Err(if contract.dimension.is_some() { error.unfit() } else { error });
     }
-    if let Some(at) = vector.iter().position(|x| !x.is_finite()) {
-        return Err(Error::new(
-            Code::NotFinite,
-            format!("number {at} of the vector is {}; only finite numbers can be compared", vector[at]),
-        )
-        .numbers("finite number", vector[at].to_string()));
-    }
-    if let Some(at) = vector.iter().position(|x| x.abs() > MAX_COMPONENT) {
-        let detail = format!("number {at} of the vector is {:e}; at most {MAX_COMPONENT:e} in magnitude", vector[at]);
-        return Err(Error::new(Code::NotFinite, detail).numbers(f64::from(MAX_COMPONENT), f64::from(vector[at])));
+    // Looks at all of them, several at once, rather than for the first; NaN is not at most anything.
+    if !vector.iter().fold(true, |sound, x| sound & (x.abs() <= MAX_COMPONENT)) {
+        return Err(unsound(&vector));
     }
     if contract.metric == Metric::Cosine {
         normalise(&mut vector).map_err(|_| {
@@ -289,4 +282,16 @@ pub(crate) fn check_vector(contract: &Contract, mut vector: Vec<f32>) -> Result<
         })?;
     }
     Ok(vector)
+}
+
+/// What is wrong with a vector that holds something infinite, too large, or not a number.
+fn unsound(vector: &[f32]) -> Error {
+    if let Some((at, number)) = vector.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+        let detail = format!("number {at} of the vector is {number}; only finite numbers can be compared");
+        return Error::new(Code::NotFinite, detail).numbers("finite number", number.to_string());
+    }
+    let large = vector.iter().enumerate().find(|(_, x)| x.abs() > MAX_COMPONENT);
+    let (at, number) = large.map_or((0, 0.0), |(at, number)| (at, *number));
+    let detail = format!("number {at} of the vector is {number:e}; at most {MAX_COMPONENT:e} in magnitude");
+    Error::new(Code::NotFinite, detail).numbers(f64::from(MAX_COMPONENT), f64::from(number))
 }
