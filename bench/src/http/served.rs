@@ -102,7 +102,10 @@ impl Served {
         let ids = || (first..first + rows.len()).map(|number| number.to_string());
         match &self.kind {
             Kind::Vecino(form) => {
-                let chunk = |(id, row): (String, &&[f32])| json!({"document_id": "all", "id": id, "text": id, "embedding": embedding(row, *form)});
+                let chunk = |(id, row): (String, &&[f32])| {
+                    let embedding = embedding(row, *form);
+                    json!({"document_id": "all", "id": id, "text": id, "embedding": embedding})
+                };
                 let chunks: Vec<Value> = ids().zip(rows).map(chunk).collect();
                 ("/v1/libraries/bench/chunks:batch".to_owned(), json!({"chunks": chunks}).to_string())
             }
