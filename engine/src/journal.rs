@@ -41,11 +41,10 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Zeros are prepared where frames have no more bytes than this: the larger ones are, the less it matters.
 const SMALL_FRAME: u64 = 256 << 10;
 
-/// Of all data, the zeros that are prepared are this part, between so many bytes; none while there are fewer data. They may lie there
-/// when most of the data is deleted, so they are not many.
+/// Of all data, the zeros that are prepared are this part, at least so many bytes, and a segment at most; none while there are fewer
+/// data. Many at a time matter to many writers: with 8 MiB they ran out of them.
 const PREPARED_SHARE: u64 = 16;
 const LEAST_PREPARED: u64 = 512 << 10;
-const MOST_PREPARED: u64 = 8 << 20;
 
 /// The log as it is written. One journal owns its storage.
 #[derive(Debug)]
@@ -228,7 +227,7 @@ impl<S: Storage> Journal<S> {
             return None;
         }
         let data = data();
-        (data >= LEAST_PREPARED).then(|| (data / PREPARED_SHARE).clamp(LEAST_PREPARED, MOST_PREPARED).min(self.segment_bytes))
+        (data >= LEAST_PREPARED).then(|| (data / PREPARED_SHARE).max(LEAST_PREPARED).min(self.segment_bytes))
     }
 
     /// Bytes of log since the last checkpoint.
