@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 const READ: usize = 64 * 1024;
 
 /// A connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     /// What has come of the answer, and behind it room for more.
     bytes: Vec<u8>,
@@ -22,7 +22,7 @@ pub(super) struct Connection {
 }
 
 /// The bytes of a request.
-pub(super) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -31,20 +31,20 @@ pub(super) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
 }
 
 impl Connection {
-    pub(super) fn open(address: SocketAddr) -> Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, bytes: vec![0; READ], come: 0, body: None })
     }
 
     /// Asks, and returns the answer as text.
-    pub(super) fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<String> {
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<String> {
         let answer = self.send(&request(method, path, body)).with_context(|| format!("{method} {path}"))?;
         Ok(String::from_utf8(answer.to_vec())?)
     }
 
     /// Sends a request and reads the answer, which must be a success.
-    pub(super) fn send(&mut self, request: &[u8]) -> Result<&[u8]> {
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<&[u8]> {
         self.begin(request)?;
         while !self.read()? {}
         let (from, to) = self.body.context("no answer")?;
@@ -52,13 +52,13 @@ impl Connection {
     }
 
     /// Sends a request.
-    pub(super) fn begin(&mut self, request: &[u8]) -> Result<()> {
+    pub(crate) fn begin(&mut self, request: &[u8]) -> Result<()> {
         (self.come, self.body) = (0, None);
         Ok(self.stream.write_all(request)?)
     }
 
     /// Reads what has come, or waits for it. Whether that is the whole answer, which must be a success.
-    pub(super) fn read(&mut self) -> Result<bool> {
+    pub(crate) fn read(&mut self) -> Result<bool> {
         if self.bytes.len() - self.come < READ / 2 {
             self.bytes.resize(2 * self.bytes.len(), 0);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,38 +35,47 @@ impl Measured {
     }
 }
 
-/// Asks a server over so many connections, each with one request at a time. One thread has them all: it shares the cores with the
-/// server, and changes of threads would be most of what it costs.
-pub(super) fn over_http(served: &Served, requests: &[Vec<u8>], connections: usize, seconds: f64) -> Result<Measured> {
-    let (mut next, mut millis) = (requests.iter().cycle(), Vec::new());
-    let mut ask = |connection: &mut Connection| -> Result<Instant> {
+/// Asks over so many connections for so many seconds, or until `next` has no more requests; each connection has one request at a
+/// time. One thread has them all: it shares the cores with the server, and changes of threads would be most of what it costs.
+/// Latencies in seconds, and how long all of it took.
+pub(crate) fn drive<'a>(
+    address: SocketAddr,
+    connections: usize,
+    seconds: f64,
+    next: &mut dyn FnMut() -> Option<&'a [u8]>,
+) -> Result<(Vec<f64>, f64)> {
+    let mut took = Vec::new();
+    let mut open = (0..connections).map(|_| Connection::open(address)).collect::<Result<Vec<_>>>()?;
+    let begun = Instant::now();
+    let mut ask = |connection: &mut Connection| -> Result<Option<Instant>> {
         let asked = Instant::now();
-        next.next().map_or(Ok(()), |request| connection.begin(request))?;
-        Ok(asked)
+        let request = if asked.duration_since(begun).as_secs_f64() < seconds { next() } else { None };
+        request.map(|request| connection.begin(request).map(|()| asked)).transpose()
     };
-    let mut open = (0..connections).map(|_| served.connect()).collect::<Result<Vec<_>>>()?;
-    let (server_cpu, client_cpu, begun) = (served.cpu_seconds(), clock::thread_seconds(), Instant::now());
     let mut asked = open.iter_mut().map(&mut ask).collect::<Result<Vec<_>>>()?;
-    let mut waiting = connections;
-    while waiting > 0 {
+    while asked.iter().any(Option::is_some) {
         let mut polled: Vec<PollFd<'_>> = open.iter().map(|connection| PollFd::new(connection, PollFlags::IN)).collect();
         poll(&mut polled, None)?;
         let ready: Vec<bool> = polled.iter().map(|one| !one.revents().is_empty()).collect();
         for ((connection, asked), _) in open.iter_mut().zip(&mut asked).zip(ready).filter(|(_, ready)| *ready) {
-            if !connection.read()? {
-                continue;
-            }
-            millis.push(asked.elapsed().as_secs_f64() * 1e3);
-            if begun.elapsed().as_secs_f64() < seconds {
+            if connection.read()? {
+                took.extend(asked.map(|at| at.elapsed().as_secs_f64()));
                 *asked = ask(connection)?;
-            } else {
-                waiting -= 1;
             }
         }
     }
-    let (count, elapsed) = (millis.len() as f64, begun.elapsed().as_secs_f64());
+    Ok((took, begun.elapsed().as_secs_f64()))
+}
+
+/// Asks a server the same requests over and over.
+pub(super) fn over_http(served: &Served, requests: &[Vec<u8>], connections: usize, seconds: f64) -> Result<Measured> {
+    let mut requests = requests.iter().cycle();
+    let (server_cpu, client_cpu) = (served.cpu_seconds(), clock::thread_seconds());
+    let (took, elapsed) = drive(served.address, connections, seconds, &mut || requests.next().map(Vec::as_slice))?;
+    let count = took.len() as f64;
     let each = |seconds: f64| seconds * 1e6 / count;
     let (server_cpu_us, client_cpu_us) = (each(served.cpu_seconds() - server_cpu), each(clock::thread_seconds() - client_cpu));
+    let mut millis: Vec<f64> = took.into_iter().map(|seconds| seconds * 1e3).collect();
     millis.sort_by(f64::total_cmp);
     Ok(Measured { qps: count / elapsed, millis, server_cpu_us, client_cpu_us })
 }

@@ -1,8 +1,8 @@
 //! `vecino-bench http`: what HTTP costs beside the same work within the process and beside Chroma, and what the server bears.
 
-mod connection;
-mod load;
-mod served;
+pub(crate) mod connection;
+pub(crate) mod load;
+pub(crate) mod served;
 pub(crate) mod tenants;
 
 use std::{

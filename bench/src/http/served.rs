@@ -21,10 +21,10 @@ use super::connection::Connection;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with one library; ended when it is dropped.
-pub(super) struct Served {
+pub(crate) struct Served {
     pub(super) name: &'static str,
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     kind: Kind,
 }
 
@@ -59,7 +59,7 @@ impl Served {
     }
 
     /// `vecino serve` over a folder as it is; returns when the server takes requests.
-    pub(super) fn start(program: &Path, folder: &Path, settings: &[&str]) -> Result<Self> {
+    pub(crate) fn start(program: &Path, folder: &Path, settings: &[&str]) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--log", "warn", "--header-timeout", "600", "--data-dir"]);
         let mut child = command.arg(folder).args(settings).stdout(Stdio::piped()).spawn().context("cannot start the server")?;
@@ -93,7 +93,7 @@ impl Served {
         Ok(served)
     }
 
-    pub(super) fn connect(&self) -> Result<Connection> {
+    pub(crate) fn connect(&self) -> Result<Connection> {
         Connection::open(self.address)
     }
 
