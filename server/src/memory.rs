@@ -144,6 +144,13 @@ fn container_limit() -> Option<u64> {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn pages_are_small() {
+        use_small_pages();
+        assert!(rustix::thread::transparent_huge_pages_are_disabled().unwrap());
+    }
+
     #[test]
     fn there_is_room_until_there_is_none() {
         let memory = Arc::new(Memory::new(MemoryLimit::Bytes(1 << 40)));
