@@ -58,7 +58,7 @@ fn the_log_goes_on_in_zeros_that_were_prepared_and_ends_without_any() {
 fn large_groups_little_data_and_full_disks_do_without() {
     let (store, _) = store();
     let wanted = |data| store.shared.log().unwrap().journal.as_ref().and_then(|journal| journal.wants_prepared(|| data));
-    assert_eq!((wanted(1 << 10), wanted(1 << 20), wanted(1 << 40)), (None, Some(512 << 10), Some(8 << 20)));
+    assert_eq!((wanted(1 << 10), wanted(1 << 20), wanted(1 << 40)), (None, Some(512 << 10), Some(64 << 20)));
     run(&store, much("much")).unwrap();
     assert_eq!(wanted(1 << 20), None, "the last group was large");
     // More than was prepared: the segment grows.
