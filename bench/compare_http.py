@@ -74,9 +74,8 @@ def report(args, lines, started, load):
             f"- Begun {started:%Y-%m-%d %H:%M} UTC, ended {datetime.datetime.now(datetime.UTC):%H:%M}. Load average "
             f"(1, 5, 15 minutes) at the start {loads[0]}, at the end {loads[1]}.", "",
             "Servers and client share the cores. The client is one for all servers: one thread with all connections, bytes of "
-            "requests made beforehand, answers read and not parsed. Embeddings are lists of numbers in JSON, or floats in base64 "
-            "where that is said. Within the process, a thread a core asks the engine for the same, in small pages of memory as the "
-            "server has them. "
+            "requests made beforehand, answers read and not parsed. Embeddings are lists of numbers in JSON, or floats in base64 where that is "
+            "said. Within the process, a thread a core asks the engine for the same. "
             f"{args.rounds} round{'s' * (args.rounds != 1)} of {args.seconds:g} s, every kind in turn; medians. Processor time is that "
             "of the server and of the client for one query. A query names no effort: each engine's own choice (Chroma: ef_search "
             f"{args.chroma_effort}, M 16, efConstruction 200).", "",

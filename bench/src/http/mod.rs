@@ -24,7 +24,6 @@ use vecino_engine::{
     query::{Include, Query},
     storage::MemoryStorage,
 };
-use vecino_server::memory::use_small_pages;
 
 use self::{
     connection::request,
@@ -94,8 +93,6 @@ pub(crate) fn run(args: &Http) -> Result<()> {
         &json!({"what": "command", "command": command.join(" "), "cores": cores, "rows": base.rows().len(), "columns": base.columns}),
     );
 
-    // As the server: only the way to it is to differ.
-    use_small_pages();
     // One after the other, each alone on the machine.
     let database = within(args, &base, cores)?;
     let library = database.state().library("bench")?;
