@@ -42,7 +42,7 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 const SMALL_FRAME: u64 = 256 << 10;
 
 /// Of all data, the zeros that are prepared are this part, at least so many bytes, and a segment at most; none while there are fewer
-/// data. Many at a time matter to many writers: with 8 MiB they ran out of them.
+/// data. Many at a time matter to many writers: with 8 MiB at most, 64 of them wrote 4 to 12 % less.
 const PREPARED_SHARE: u64 = 16;
 const LEAST_PREPARED: u64 = 512 << 10;
 

@@ -19,8 +19,8 @@ const FRESH: Duration = Duration::from_millis(100);
 const TIMES: u64 = 3;
 
 /// Has the system give this process memory in small pages, where it can be told. The first touch of a huge one takes as long as it
-/// takes to clear two megabytes, and much longer where a hypervisor has to find them first: of 64 writers at once, half of the time
-/// was that. Searches of a graph within this process lose a twentieth.
+/// takes to clear two megabytes, and longer where a hypervisor has to find them first: of the time of 64 writers at once, a quarter to
+/// a third was that. Searches of a graph lose a twentieth.
 pub fn use_small_pages() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
