@@ -117,7 +117,7 @@ impl SlotSet {
         self.iter_within(0..u32::MAX)
     }
 
-    /// How many slots of a range are in the set. The range begins at a multiple of 64.
+    /// How many slots of a range are in the set.
     pub fn count_within(&self, range: Range<u32>) -> usize {
         self.words_within(range).map(|(_, word)| word.count_ones() as usize).sum()
     }
@@ -128,7 +128,7 @@ impl SlotSet {
         self.words.iter().zip(before).map(|(word, before)| (word & !(word << 1 | before >> 63)).count_ones() as usize).sum()
     }
 
-    /// The slots of a range, in ascending order. The range begins at a multiple of 64.
+    /// The slots of a range, in ascending order.
     pub fn iter_within(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
         self.words_within(range).flat_map(|(at, word)| bits(at, word))
     }
@@ -167,12 +167,12 @@ impl SlotSet {
     }
 
     fn words_within(&self, range: Range<u32>) -> impl Iterator<Item = (usize, u64)> + '_ {
-        debug_assert!(range.start.is_multiple_of(64));
-        let first = range.start as usize / 64;
-        let end = range.end as usize;
+        let (start, end) = (range.start as usize, range.end as usize);
+        let first = start / 64;
         let words = self.words.get(first..end.div_ceil(64).min(self.words.len())).unwrap_or_default();
         (first..).zip(words).map(move |(at, &word)| {
-            let kept = end - at * 64;
+            let (skipped, kept) = (start.saturating_sub(at * 64), end - at * 64);
+            let word = word >> skipped << skipped;
             (at, if kept < 64 { word & ((1 << kept) - 1) } else { word })
         })
     }
@@ -222,7 +222,7 @@ mod tests {
                 }
                 prop_assert_eq!(set.len(), model.len());
             }
-            for range in [0..0, 0..1, 0..64, 64..65, 64..300, 128..190, 256..999] {
+            for range in [0..0, 0..1, 0..64, 64..65, 64..300, 128..190, 256..999, 16..32, 63..65, 100..290, 7..7] {
                 let expected: Vec<u32> = model.iter().copied().filter(|slot| range.contains(slot)).collect();
                 prop_assert_eq!(set.count_within(range.clone()), expected.len());
                 prop_assert_eq!(set.iter_within(range).collect::<Vec<_>>(), expected);

@@ -9,8 +9,9 @@ use imbl::Vector;
 
 use crate::blob::Blob;
 
-/// Rows in a page.
-pub const PAGE_ROWS: usize = 64;
+/// Rows in a page. A page that is shared is copied before a row in it changes, so few make a write cheap; a scan is as quick from
+/// a dozen on.
+pub const PAGE_ROWS: usize = 32;
 
 #[derive(Clone, Debug)]
 enum Page {
@@ -131,12 +132,14 @@ impl Vectors {
         if let Some(Page::Owned(floats)) = self.pages.get_mut(page) {
             // Shared with nobody: it was made just now, if it was not so before.
             let floats = Arc::make_mut(floats);
+            let row = &row[..row.len().min(self.dimension)];
+            if floats.len() == within {
+                floats.extend_from_slice(row);
+            }
             if floats.len() < end {
                 floats.resize(end, 0.0);
             }
-            for (to, from) in floats[within..end].iter_mut().zip(row) {
-                *to = *from;
-            }
+            floats[within..within + row.len()].copy_from_slice(row);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Pages that one job scans: 16,384 rows.
-const PAGES_PER_JOB: usize = 256;
+const PAGES_PER_JOB: usize = 512;
 
 /// How many floats of the next page are fetched ahead.
 const PAGE_AHEAD: usize = 2 << 10;

@@ -33,7 +33,7 @@ const PREPARED: &str = ".tmp-prepared";
 const ZEROS: usize = 512 << 10;
 
 /// A large file is synced after so many bytes, while it is written.
-const PACE: usize = 4 << 20;
+const PACE: usize = 512 << 10;
 
 /// What is left free of a large disk.
 const RESERVE: u64 = 64 << 20;
