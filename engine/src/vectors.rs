@@ -9,8 +9,7 @@ use imbl::Vector;
 
 use crate::blob::Blob;
 
-/// Rows in a page. A page that is shared is copied before a row in it changes, so few make a write cheap; a scan is as quick from
-/// a dozen on.
+/// Rows in a page. A page that is shared is copied before a row in it changes, so fewer make a write cheaper.
 pub const PAGE_ROWS: usize = 32;
 
 #[derive(Clone, Debug)]

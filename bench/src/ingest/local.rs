@@ -191,16 +191,10 @@ pub(super) fn log_bytes(bench: &Bench) -> Result<usize> {
     let folder = bench.path("size");
     let store = open(&folder)?;
     prepare(&store)?;
-    let size = || -> Result<u64> {
-        let files = std::fs::read_dir(&folder)?.filter_map(Result::ok);
-        Ok(files
-            .filter(|file| file.file_name().to_string_lossy().ends_with(".log"))
-            .map(|file| file.metadata().map_or(0, |about| about.len()))
-            .sum())
-    };
-    let before = size()?;
+    // Files of the log have zeros at their ends.
+    let before = store.log_bytes();
     let (took, _) = write(&store, 1, bench.args.dimension, Duration::from_millis(50), Durability::Synced, Duration::ZERO)?;
-    Ok(((size()? - before) as usize) / took.len().max(1))
+    Ok((store.log_bytes() - before) as usize / took.len().max(1))
 }
 
 pub(super) fn run(bench: &Bench) -> Result<()> {

@@ -159,10 +159,11 @@ fn is_json(number: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{super::input::Embedding, *};
 
     fn taken(body: &str) -> Option<(Value, Vec<Vec<f32>>)> {
         let (rest, lists) = take_out(body.as_bytes())?;
@@ -177,6 +178,31 @@ mod tests {
         let chunks = json!([{"embedding": "0", "text": "\"embedding\": [7]"}, {"embedding": "1"}]);
         assert_eq!(rest, json!({"chunks": chunks, "k": [4]}));
         assert_eq!(taken(r#"{"include": ["embedding"], "embedding": [5]}"#).unwrap().1, [vec![5.0]]);
+    }
+
+    #[test]
+    fn base64_beside_lists_stays_what_it_is_even_where_it_looks_like_their_numbers() {
+        #[derive(serde::Deserialize)]
+        struct Chunk {
+            embedding: Embedding,
+        }
+        let looks_like_one = STANDARD.decode("0000000000000001").unwrap();
+        let bodies = [
+            r#"[{"embedding": "0000000000000001"}, {"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}]"#,
+            r#"[{"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}, {"embedding": "0000000000000001"}]"#,
+        ];
+        for (body, place) in bodies.into_iter().zip([0, 2]) {
+            let read = from_slice::<Vec<Chunk>>(body.as_bytes()).or_else(|| serde_json::from_slice(body.as_bytes()).ok());
+            let mut read: Vec<Vec<f32>> = read.unwrap().into_iter().map(|chunk| chunk.embedding.into()).collect();
+            let bytes: Vec<u8> = read.remove(place).into_iter().flat_map(f32::to_le_bytes).collect();
+            assert_eq!((bytes, read), (looks_like_one.clone(), vec![vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]]), "{body}");
+        }
+        let usual = r#"[{"embedding": "AAAgQQAAAAA="}, {"embedding": [1, 2]}]"#;
+        let read: Vec<Chunk> = from_slice(usual.as_bytes()).unwrap();
+        assert_eq!(
+            read.into_iter().map(|chunk| Vec::from(chunk.embedding)).collect::<Vec<_>>(),
+            [vec![10.0, 0.0], vec![1.0, 2.0]]
+        );
     }
 
     #[test]

@@ -52,6 +52,10 @@ fn more_like_a_chunk_or_like_examples() {
     // As floats of 32 bits in base64: 10 and 0.
     assert_eq!(found(&query(json!({"embedding": "AAAgQQAAAAA=", "k": 1}))), ["p10"]);
 
+    let both = json!({"queries": [{"embedding": "AAAgQQAAAAA=", "k": 1}, {"embedding": [12, 0], "k": 1}]});
+    let answers = server.post(&format!("{PLANE}/query:batch"), &both).ok();
+    assert_eq!([0, 1].map(|at| found(&answers["answers"][at])[0].to_owned()), ["p10", "p12"]);
+
     // Scores are 1 / (1 + distance): those within 2 have at least a third.
     let answer = query(json!({"embedding": [10, 0], "k": 30, "min_score": 0.33, "explain": true}));
     assert_eq!((answer["returned"].as_u64(), answer["exhausted"].as_bool()), (Some(5), Some(true)));
