@@ -132,13 +132,13 @@ impl Vectors {
             // Shared with nobody: it was made just now, if it was not so before.
             let floats = Arc::make_mut(floats);
             let row = &row[..row.len().min(self.dimension)];
-            if floats.len() == within {
+            if floats.len() <= within {
+                floats.resize(within, 0.0);
                 floats.extend_from_slice(row);
-            }
-            if floats.len() < end {
                 floats.resize(end, 0.0);
+            } else {
+                floats[within..within + row.len()].copy_from_slice(row);
             }
-            floats[within..within + row.len()].copy_from_slice(row);
         }
     }
 
