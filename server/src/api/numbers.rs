@@ -163,7 +163,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{super::input::Embedding, *};
+    use super::{
+        super::{extract::parse, input::Embedding},
+        *,
+    };
 
     fn taken(body: &str) -> Option<(Value, Vec<Vec<f32>>)> {
         let (rest, lists) = take_out(body.as_bytes())?;
@@ -186,23 +189,23 @@ mod tests {
         struct Chunk {
             embedding: Embedding,
         }
+        #[derive(serde::Deserialize)]
+        struct Body {
+            chunks: Vec<Chunk>,
+        }
+        let vectors = |body: Body| body.chunks.into_iter().map(|chunk| chunk.embedding.into()).collect::<Vec<Vec<f32>>>();
         let looks_like_one = STANDARD.decode("0000000000000001").unwrap();
         let bodies = [
-            r#"[{"embedding": "0000000000000001"}, {"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}]"#,
-            r#"[{"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}, {"embedding": "0000000000000001"}]"#,
+            r#"{"chunks": [{"embedding": "0000000000000001"}, {"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}]}"#,
+            r#"{"chunks": [{"embedding": [1, 2, 3]}, {"embedding": [4, 5, 6]}, {"embedding": "0000000000000001"}]}"#,
         ];
         for (body, place) in bodies.into_iter().zip([0, 2]) {
-            let read = from_slice::<Vec<Chunk>>(body.as_bytes()).or_else(|| serde_json::from_slice(body.as_bytes()).ok());
-            let mut read: Vec<Vec<f32>> = read.unwrap().into_iter().map(|chunk| chunk.embedding.into()).collect();
+            let mut read = vectors(parse(body.as_bytes()).ok().unwrap());
             let bytes: Vec<u8> = read.remove(place).into_iter().flat_map(f32::to_le_bytes).collect();
             assert_eq!((bytes, read), (looks_like_one.clone(), vec![vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]]), "{body}");
         }
-        let usual = r#"[{"embedding": "AAAgQQAAAAA="}, {"embedding": [1, 2]}]"#;
-        let read: Vec<Chunk> = from_slice(usual.as_bytes()).unwrap();
-        assert_eq!(
-            read.into_iter().map(|chunk| Vec::from(chunk.embedding)).collect::<Vec<_>>(),
-            [vec![10.0, 0.0], vec![1.0, 2.0]]
-        );
+        let usual = r#"{"chunks": [{"embedding": "AAAgQQAAAAA="}, {"embedding": [1, 2]}]}"#;
+        assert_eq!(vectors(from_slice(usual.as_bytes()).unwrap()), [vec![10.0, 0.0], vec![1.0, 2.0]], "without a second reading");
     }
 
     #[test]
