@@ -261,13 +261,9 @@ impl Drop for UnderWay {
     }
 }
 
-/// Bytes that most answers fit into.
-const USUAL_ANSWER: usize = 4 << 10;
-
 /// An answer in JSON. Hits have many small parts, and with [`Json`] each would ask whether there is room for it.
 fn json(answer: &impl Serialize) -> Answer<Response> {
-    let mut bytes = Vec::with_capacity(USUAL_ANSWER);
-    serde_json::to_writer(&mut bytes, answer).map_err(|error| Problem::new("internal", error.to_string()))?;
+    let bytes = serde_json::to_vec(answer).map_err(|error| Problem::new("internal", error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
