@@ -3,12 +3,16 @@
 //! A *slot* is the 32-bit number of a chunk within its library: its row in [`Vectors`](crate::vectors::Vectors), and all that
 //! an index holds of it. Freed slots are reused, lowest first, so that the slot of a chunk depends on the log alone.
 
-use std::ops::Range;
+use std::{borrow::Cow, iter, ops::Range, sync::Arc};
 
-/// A set of slots, one bit each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Words of a page. A write copies the page that it changes and the list of pages, however large the library is.
+const PAGE: usize = 1024;
+
+/// A set of slots, one bit each. Copies share their pages until one of them changes.
+#[derive(Clone, Debug, Default)]
 pub struct SlotSet {
-    words: Vec<u64>,
+    /// Each for `PAGE` words; those that it does not reach are 0.
+    pages: Vec<Arc<[u64]>>,
     len: usize,
     /// No slot below this word is free.
     full_below: usize,
@@ -17,11 +21,10 @@ pub struct SlotSet {
 impl SlotSet {
     /// The set of all slots below `end`.
     pub fn all(end: usize) -> Self {
-        let mut set = Self { words: vec![u64::MAX; end / 64], len: end, full_below: 0 };
-        if !end.is_multiple_of(64) {
-            set.words.push((1 << (end % 64)) - 1);
-        }
-        set
+        let word = |at: usize| if at == end / 64 { (1 << (end % 64)) - 1 } else { u64::MAX };
+        let words = end.div_ceil(64);
+        let page = |first: usize| (first..words.min(first + PAGE)).map(word).collect();
+        Self { pages: (0..words).step_by(PAGE).map(page).collect(), len: end, full_below: 0 }
     }
 
     /// How many slots are in the set.
@@ -37,18 +40,15 @@ impl SlotSet {
     /// Whether `slot` is in the set.
     #[inline]
     pub fn contains(&self, slot: u32) -> bool {
-        self.words.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+        self.word(slot as usize / 64) >> (slot % 64) & 1 == 1
     }
 
     /// Adds `slot`; false if it was in already.
     pub fn insert(&mut self, slot: u32) -> bool {
-        let at = slot as usize / 64;
-        if at >= self.words.len() {
-            self.words.resize(at + 1, 0);
-        }
+        let word = self.word_mut(slot as usize / 64);
         let bit = 1 << (slot % 64);
-        let new = self.words[at] & bit == 0;
-        self.words[at] |= bit;
+        let new = *word & bit == 0;
+        *word |= bit;
         self.len += usize::from(new);
         new
     }
@@ -58,7 +58,7 @@ impl SlotSet {
         let at = slot as usize / 64;
         let present = self.contains(slot);
         if present {
-            self.words[at] &= !(1 << (slot % 64));
+            *self.word_mut(at) &= !(1 << (slot % 64));
             self.len -= 1;
             self.full_below = self.full_below.min(at);
         }
@@ -67,47 +67,49 @@ impl SlotSet {
 
     /// The slots that are not in `other`, as a set.
     pub fn without(&self, other: &Self) -> Self {
-        let others = other.words.iter().chain(std::iter::repeat(&0));
-        let words: Vec<u64> = self.words.iter().zip(others).map(|(word, other)| word & !other).collect();
-        Self { len: words.iter().map(|word| word.count_ones() as usize).sum(), words, full_below: 0 }
+        let pages = self.beside(other).map(|(page, other)| match other {
+            [] => Arc::clone(page),
+            _ => page.iter().zip(endless(other)).map(|(word, other)| word & !other).collect(),
+        });
+        Self::of(pages.collect())
     }
 
     /// The slots that are in `other` too, in ascending order.
     pub fn intersection<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
-        let words = self.words.iter().zip(&other.words).enumerate();
-        words.filter(|(_, (word, other))| *word & *other != 0).flat_map(|(at, (word, other))| bits(at, word & other))
+        self.slots(other, |word, other| word & other)
     }
 
     /// Takes out all slots that are not in `other`.
     pub fn intersect(&mut self, other: &Self) {
-        self.words.truncate(other.words.len());
-        for (word, other) in self.words.iter_mut().zip(&other.words) {
-            *word &= other;
-        }
-        self.len = self.words.iter().map(|word| word.count_ones() as usize).sum();
-        self.full_below = 0;
+        let common = |(page, other): (&Arc<[u64]>, &Arc<[u64]>)| {
+            if Arc::ptr_eq(page, other) {
+                Arc::clone(page)
+            } else {
+                page.iter().zip(&**other).map(|(word, other)| word & other).collect()
+            }
+        };
+        *self = Self::of(self.pages.iter().zip(&other.pages).map(common).collect());
     }
 
     /// Adds all slots of `other`.
     pub fn union(&mut self, other: &Self) {
-        if self.words.len() < other.words.len() {
-            self.words.resize(other.words.len(), 0);
-        }
-        self.len = 0;
-        for (at, word) in self.words.iter_mut().enumerate() {
-            *word |= other.words.get(at).copied().unwrap_or(0);
-            self.len += word.count_ones() as usize;
-        }
+        let longest = |number: usize| self.pages.get(number).map_or(0, |page| page.len()).max(other.page(number).len());
+        let both = |number: usize| match (self.page(number), other.page(number)) {
+            (page, []) if !page.is_empty() => Arc::clone(&self.pages[number]),
+            ([], page) if !page.is_empty() => Arc::clone(&other.pages[number]),
+            (page, other) => endless(page).zip(endless(other)).map(|(word, other)| word | other).take(longest(number)).collect(),
+        };
+        *self =
+            Self { full_below: self.full_below, ..Self::of((0..self.pages.len().max(other.pages.len())).map(both).collect()) };
     }
 
     /// Adds the lowest slot that is not in the set, and returns it.
     pub fn insert_lowest(&mut self) -> u32 {
-        while self.words.get(self.full_below) == Some(&u64::MAX) {
+        while self.word(self.full_below) == u64::MAX {
             self.full_below += 1;
         }
-        let bit = self.words.get(self.full_below).map_or(0, |word| word.trailing_ones());
         // `plan` keeps libraries under 2^31 chunks.
-        let slot = (self.full_below * 64) as u32 + bit;
+        let slot = (self.full_below * 64) as u32 + self.word(self.full_below).trailing_ones();
         self.insert(slot);
         slot
     }
@@ -124,8 +126,30 @@ impl SlotSet {
 
     /// How many slots are in the set without the one before them: the number of runs of slots in a row.
     pub fn runs(&self) -> usize {
-        let before = std::iter::once(&0).chain(&self.words);
-        self.words.iter().zip(before).map(|(word, before)| (word & !(word << 1 | before >> 63)).count_ones() as usize).sum()
+        let (mut runs, mut before) = (0, 0);
+        for page in &self.pages {
+            for word in page.iter() {
+                runs += (word & !(word << 1 | before >> 63)).count_ones() as usize;
+                before = *word;
+            }
+            before = if page.len() < PAGE { 0 } else { before };
+        }
+        runs
+    }
+
+    /// The set as one piece of memory, which it is copied to where it is not: for who asks for many
+    /// slots, or ranges, here and there.
+    pub fn in_a_row(&self) -> InARow<'_> {
+        let Some((last, whole)) = self.pages.split_last() else { return InARow(Cow::default()) };
+        if whole.is_empty() {
+            return InARow(Cow::Borrowed(last));
+        }
+        let mut words = Vec::with_capacity(whole.len() * PAGE + last.len());
+        for (number, page) in self.pages.iter().enumerate() {
+            words.resize(number * PAGE, 0);
+            words.extend_from_slice(page);
+        }
+        InARow(Cow::Owned(words))
     }
 
     /// The slots of a range, in ascending order.
@@ -135,47 +159,138 @@ impl SlotSet {
 
     /// Whether every slot is in `other` too. At once where `other` has no gaps.
     pub fn is_within(&self, other: &Self) -> bool {
-        let rest = |from: usize| self.words.get(from..).unwrap_or_default();
-        let last = other.words.last().copied().unwrap_or(0);
-        let whole = other.words.len().saturating_sub(1);
-        if other.len == whole * 64 + last.trailing_ones() as usize && last & last.wrapping_add(1) == 0 {
-            let mut words = rest(whole).iter();
-            return words.next().is_none_or(|word| word & !last == 0) && words.all(|word| *word == 0);
+        if other.end() == other.len {
+            return self.end() <= other.len;
         }
-        // Without a way out of the loop, so that several words are compared at once.
-        let missing = self.words.iter().zip(&other.words).fold(0, |missing, (word, other)| missing | (word & !other));
-        missing == 0 && rest(other.words.len()).iter().all(|word| *word == 0)
+        self.beside(other).all(|(page, other)| {
+            // Without a way out of the loop, so that several words are compared at once.
+            let missing = page.iter().zip(other).fold(0, |missing, (word, other)| missing | (word & !other));
+            missing == 0 && page.get(other.len()..).unwrap_or_default().iter().all(|word| *word == 0)
+        })
     }
 
     /// The slots that are not in `other`, in ascending order.
     pub fn difference<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
-        let others = other.words.iter().chain(std::iter::repeat(&0));
-        let words = self.words.iter().zip(others).enumerate();
-        words.filter(|(_, (word, other))| *word & !*other != 0).flat_map(|(at, (word, other))| bits(at, word & !other))
+        self.slots(other, |word, other| word & !other)
     }
 
     /// Every `step`th slot, from the first on.
     pub fn every(&self, step: usize) -> impl Iterator<Item = u32> + '_ {
         let step = step.max(1);
         let mut before = 0_usize;
-        self.words.iter().enumerate().flat_map(move |(at, word)| {
+        self.words_within(0..u32::MAX).flat_map(move |(at, word)| {
             let skipped = before.next_multiple_of(step) - before;
             let here = word.count_ones() as usize;
             before += here;
-            bits(at, if skipped < here { *word } else { 0 }).skip(skipped).step_by(step)
+            bits(at, if skipped < here { word } else { 0 }).skip(skipped).step_by(step)
         })
     }
 
-    fn words_within(&self, range: Range<u32>) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let (start, end) = (range.start as usize, range.end as usize);
-        let first = start / 64;
-        let words = self.words.get(first..end.div_ceil(64).min(self.words.len())).unwrap_or_default();
-        (first..).zip(words).map(move |(at, &word)| {
-            let (skipped, kept) = (start.saturating_sub(at * 64), end - at * 64);
-            let word = word >> skipped << skipped;
-            (at, if kept < 64 { word & ((1 << kept) - 1) } else { word })
+    fn of(pages: Vec<Arc<[u64]>>) -> Self {
+        let len = pages.iter().flat_map(|page| page.iter()).map(|word| word.count_ones() as usize).sum();
+        Self { pages, len, full_below: 0 }
+    }
+
+    fn page(&self, number: usize) -> &[u64] {
+        self.pages.get(number).map_or(&[], |page| page)
+    }
+
+    #[inline]
+    fn word(&self, at: usize) -> u64 {
+        self.pages.get(at / PAGE).and_then(|page| page.get(at % PAGE)).copied().unwrap_or(0)
+    }
+
+    /// A word to be changed. A page that is too short for it doubles.
+    fn word_mut(&mut self, at: usize) -> &mut u64 {
+        let (number, at) = (at / PAGE, at % PAGE);
+        if number >= self.pages.len() {
+            self.pages.resize_with(number + 1, Arc::default);
+        }
+        let page = &mut self.pages[number];
+        if at >= page.len() {
+            *page = endless(page).take((at + 1).next_power_of_two()).collect();
+        }
+        &mut Arc::make_mut(page)[at]
+    }
+
+    /// One more than the last slot of the set.
+    fn end(&self) -> usize {
+        let last = self.pages.iter().enumerate().rev().find_map(|(number, page)| {
+            let at = page.iter().rposition(|word| *word != 0)?;
+            Some((number * PAGE + at + 1) * 64 - page[at].leading_zeros() as usize)
+        });
+        last.unwrap_or(0)
+    }
+
+    /// The pages with those of `other` beside them.
+    fn beside<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a Arc<[u64]>, &'a [u64])> {
+        self.pages.iter().enumerate().map(|(number, page)| (page, other.page(number)))
+    }
+
+    /// The slots of the words that are made of a word of each set, in ascending order.
+    fn slots<'a>(&'a self, other: &'a Self, word: impl Fn(u64, u64) -> u64 + Copy + 'a) -> impl Iterator<Item = u32> + 'a {
+        self.beside(other).enumerate().flat_map(move |(number, (page, other))| {
+            let beside = |at: usize| other.get(at).copied().unwrap_or(0);
+            let words = page.iter().enumerate().map(move |(at, one)| (at, word(*one, beside(at))));
+            words.filter(|(_, word)| *word != 0).flat_map(move |(at, word)| bits(number * PAGE + at, word))
         })
     }
+
+    /// The words of a range with their places; those that are 0 may be left out.
+    fn words_within(&self, range: Range<u32>) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let numbers = range.start as usize / 64 / PAGE..(range.end as usize).div_ceil(64 * PAGE).min(self.pages.len());
+        numbers.flat_map(move |number| words_within(self.page(number), number * PAGE, range.clone()))
+    }
+}
+
+/// A set in one piece of memory.
+#[derive(Clone, Debug)]
+pub struct InARow<'a>(Cow<'a, [u64]>);
+
+impl InARow<'_> {
+    /// As [`SlotSet::contains`].
+    #[inline]
+    pub fn contains(&self, slot: u32) -> bool {
+        self.0.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+    }
+
+    /// As [`SlotSet::count_within`].
+    #[inline]
+    pub fn count_within(&self, range: Range<u32>) -> usize {
+        words_within(&self.0, 0, range).map(|(_, word)| word.count_ones() as usize).sum()
+    }
+
+    /// As [`SlotSet::iter_within`].
+    #[inline]
+    pub fn iter_within(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+        words_within(&self.0, 0, range).flat_map(|(at, word)| bits(at, word))
+    }
+}
+
+/// What a range of slots has of `words`, the first of which is at `first`.
+#[inline]
+fn words_within(words: &[u64], first: usize, range: Range<u32>) -> impl Iterator<Item = (usize, u64)> + '_ {
+    let (start, end) = (range.start as usize, range.end as usize);
+    let from = (start / 64).saturating_sub(first);
+    let until = end.div_ceil(64).saturating_sub(first).min(words.len());
+    (first + from..).zip(words.get(from..until).unwrap_or_default()).map(move |(at, &word)| {
+        let (skipped, kept) = (start.saturating_sub(at * 64), end - at * 64);
+        let word = word >> skipped << skipped;
+        (at, if kept < 64 { word & ((1 << kept) - 1) } else { word })
+    })
+}
+
+impl PartialEq for SlotSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.is_within(other)
+    }
+}
+
+impl Eq for SlotSet {}
+
+/// Words, and zeros after them.
+fn endless(words: &[u64]) -> impl Iterator<Item = u64> {
+    words.iter().copied().chain(iter::repeat(0))
 }
 
 /// The slots of the word at `at`, in ascending order.
@@ -206,9 +321,20 @@ mod tests {
 
     use super::*;
 
+    /// The first slot of the second page.
+    const SECOND: u32 = PAGE as u32 * 64;
+
+    /// Slots near the ends of pages.
+    fn slots() -> impl Strategy<Value = u32> {
+        prop_oneof![0u32..400, SECOND - 70..SECOND + 70, 2 * SECOND..2 * SECOND + 9]
+    }
+
     proptest! {
         #[test]
-        fn behaves_like_an_ordered_set(steps in prop::collection::vec((0u8..3, 0u32..300), 0..400)) {
+        fn behaves_like_an_ordered_set(
+            steps in prop::collection::vec((0u8..3, slots()), 0..400),
+            later in prop::collection::vec(slots(), 1..9),
+        ) {
             let (mut set, mut model) = (SlotSet::default(), BTreeSet::new());
             for (kind, slot) in steps {
                 match kind {
@@ -222,20 +348,37 @@ mod tests {
                 }
                 prop_assert_eq!(set.len(), model.len());
             }
-            for range in [0..0, 0..1, 0..64, 64..65, 64..300, 128..190, 256..999, 16..32, 63..65, 100..290, 7..7] {
+            let near = [0..0, 0..1, 0..64, 64..65, 64..300, 128..190, 256..999, 16..32, 63..65, 100..290, 7..7];
+            let far = [0..SECOND, 0..SECOND + 1, SECOND - 1..SECOND + 1, SECOND..SECOND + 64, 200..3 * SECOND, SECOND + 9..u32::MAX];
+            for range in near.into_iter().chain(far) {
                 let expected: Vec<u32> = model.iter().copied().filter(|slot| range.contains(slot)).collect();
                 prop_assert_eq!(set.count_within(range.clone()), expected.len());
-                prop_assert_eq!(set.iter_within(range).collect::<Vec<_>>(), expected);
+                prop_assert_eq!(set.in_a_row().count_within(range.clone()), expected.len());
+                prop_assert_eq!(&set.iter_within(range.clone()).collect::<Vec<_>>(), &expected);
+                prop_assert_eq!(set.in_a_row().iter_within(range).collect::<Vec<_>>(), expected);
             }
-            prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+            let in_a_row = set.in_a_row();
+            let all = (0..3 * SECOND).filter(|slot| in_a_row.contains(*slot));
+            prop_assert!(all.eq(model.iter().copied()));
+            let listed: Vec<u32> = model.iter().copied().collect();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), listed.clone());
+            prop_assert!(set == listed.iter().copied().collect());
+            let mut copy = set.clone();
+            for slot in later {
+                if !copy.remove(slot) {
+                    copy.insert(slot);
+                }
+            }
+            prop_assert_eq!(set == copy, copy.iter().eq(listed.iter().copied()));
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), listed, "a copy shares pages, and no changes");
         }
     }
 
     proptest! {
         #[test]
         fn differences_and_samples_are_those_of_a_list(
-            a in prop::collection::btree_set(0u32..400, 0..200),
-            b in prop::collection::btree_set(0u32..500, 0..200),
+            a in prop::collection::btree_set(slots(), 0..200),
+            b in prop::collection::btree_set(slots(), 0..200),
             step in 0usize..90,
         ) {
             let (set, other) = (a.iter().copied().collect::<SlotSet>(), b.iter().copied().collect::<SlotSet>());
@@ -251,8 +394,13 @@ mod tests {
             prop_assert_eq!(set.without(&other).iter().collect::<Vec<_>>(), a.difference(&b).copied().collect::<Vec<_>>());
             prop_assert_eq!(set.without(&other).len(), a.difference(&b).count());
             prop_assert_eq!(set.intersection(&other).collect::<Vec<_>>(), a.intersection(&b).copied().collect::<Vec<_>>());
-            let dense = SlotSet::all(step * 5);
-            prop_assert_eq!(set.is_within(&dense), a.iter().all(|slot| dense.contains(*slot)));
+            for dense in [SlotSet::all(step * 5), SlotSet::all(SECOND as usize + step)] {
+                prop_assert_eq!(set.is_within(&dense), a.iter().all(|slot| dense.contains(*slot)));
+                let mut less = dense.clone();
+                less.intersect(&set);
+                prop_assert_eq!(less.len(), a.iter().filter(|slot| dense.contains(**slot)).count());
+                prop_assert!(less.is_within(&dense) && less.is_within(&set));
+            }
             prop_assert!(other.is_within(&other));
             prop_assert_eq!(set.difference(&other).collect::<Vec<_>>(), a.difference(&b).copied().collect::<Vec<_>>());
             prop_assert_eq!(set.runs(), a.iter().filter(|slot| **slot == 0 || !a.contains(&(**slot - 1))).count());
@@ -262,10 +410,11 @@ mod tests {
 
     #[test]
     fn all_holds_every_slot_below_the_end() {
-        for end in [0, 1, 63, 64, 65, 200] {
-            let set = SlotSet::all(end);
+        for end in [0, 1, 63, 64, 65, 200, SECOND as usize - 1, SECOND as usize, SECOND as usize + 65] {
+            let mut set = SlotSet::all(end);
             assert_eq!(set.len(), end);
             assert_eq!(set.iter().collect::<Vec<_>>(), (0..end as u32).collect::<Vec<_>>());
+            assert_eq!([set.insert_lowest(), set.insert_lowest()], [end as u32, end as u32 + 1]);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{Found, Rows, Search, Strategy, VectorIndex, scan};
 use crate::{
     distance::{keys, prefetch},
     pool::{self, Pool},
+    slots::InARow,
     top_k::TopK,
     vectors::PAGE_ROWS,
 };
@@ -41,12 +42,12 @@ impl VectorIndex for Flat {
         if let Some(codes) = search.codes {
             return scan::all(search, codes);
         }
-        let pages = search.vectors.pages();
+        let (pages, allowed) = (search.vectors.pages(), search.allowed.in_a_row());
         let jobs = pages.div_ceil(PAGES_PER_JOB);
         let parts = pool::map(search.pool, jobs, |job| {
             let first = job * PAGES_PER_JOB;
             let pages = first..(first + PAGES_PER_JOB).min(pages);
-            by_floats(search, pages)
+            by_floats(search, &allowed, pages)
         });
         let mut top = TopK::new(search.k, search.allowed.len());
         let mut visited = 0;
@@ -58,7 +59,7 @@ impl VectorIndex for Flat {
     }
 }
 
-fn by_floats(search: &Search<'_>, pages: std::ops::Range<usize>) -> (TopK, usize) {
+fn by_floats(search: &Search<'_>, set: &InARow<'_>, pages: std::ops::Range<usize>) -> (TopK, usize) {
     let dimension = search.vectors.dimension();
     let mut top = TopK::new(search.k, search.allowed.len());
     let mut found = Vec::with_capacity(PAGE_ROWS);
@@ -67,19 +68,19 @@ fn by_floats(search: &Search<'_>, pages: std::ops::Range<usize>) -> (TopK, usize
         let first = (page * PAGE_ROWS) as u32;
         let rows = search.vectors.page(page);
         let slots = first..first + (rows.len() / dimension.max(1)) as u32;
-        let allowed = search.allowed.count_within(slots.clone());
+        let allowed = set.count_within(slots.clone());
         if allowed * 4 >= slots.len() * 3 {
             // Comparing a few rows in vain costs less than picking the others one by one.
             keys(search.metric, search.query, rows, dimension, &mut found);
             let next = search.vectors.page(page + 1);
             prefetch(&next[..next.len().min(PAGE_AHEAD)]);
             for (slot, key) in slots.zip(&found) {
-                if search.allowed.contains(slot) {
+                if set.contains(slot) {
                     top.push(*key, slot);
                 }
             }
         } else {
-            for slot in search.allowed.iter_within(slots) {
+            for slot in set.iter_within(slots) {
                 top.push(search.metric.key(search.query, search.vectors.row(slot)), slot);
             }
         }

@@ -12,6 +12,7 @@ use crate::{
         dot_i8, dot_i8_many, prefetch,
     },
     pool,
+    slots::InARow,
     top_k::TopK,
 };
 
@@ -28,12 +29,12 @@ const PAGES_PER_JOB: usize = 128;
 
 /// The `k` nearest of the allowed slots, exactly, on the threads of the pool.
 pub(super) fn all(search: &Search<'_>, codes: &Codes) -> Found {
-    let query = Query::new(search);
+    let (query, allowed) = (Query::new(search), search.allowed.in_a_row());
     let pages = codes.rows().div_ceil(PAGE_ROWS);
     let parts = pool::map(search.pool, pages.div_ceil(PAGES_PER_JOB), |job| {
         let first = job * PAGES_PER_JOB;
         let mut bounds = Bounds::new(search.k);
-        (first..(first + PAGES_PER_JOB).min(pages)).for_each(|page| bounds.page(&query, search, codes, page));
+        (first..(first + PAGES_PER_JOB).min(pages)).for_each(|page| bounds.page(&query, &allowed, codes, page));
         bounds
     });
     let mut bounds = Bounds::new(search.k);
@@ -99,16 +100,19 @@ impl Bounds {
     }
 
     /// The allowed rows of a page: all codes in one go where most are allowed.
-    fn page(&mut self, query: &Query, search: &Search<'_>, codes: &Codes, page: usize) {
+    fn page(&mut self, query: &Query, set: &InARow<'_>, codes: &Codes, page: usize) {
         let first = (page * PAGE_ROWS) as u32;
         let slots: Range<u32> = first..first + PAGE_ROWS as u32;
-        let allowed = search.allowed.count_within(slots.clone());
+        let allowed = set.count_within(slots.clone());
+        if allowed == 0 {
+            return;
+        }
         let view = codes.page(page);
         let rows = view.scales.len();
         let fit = |row: usize| Fit { scale: view.scales[row], norm: view.norms[row], residual: view.residuals[row] };
         let code = query.coded.code();
         if allowed * 4 < rows * 3 || rows < PAGE_ROWS {
-            for slot in search.allowed.iter_within(slots) {
+            for slot in set.iter_within(slots) {
                 let row = (slot - first) as usize;
                 let (low, high) = match view.codes.get(row * code.len()..(row + 1) * code.len()) {
                     Some(other) if row < rows => query.estimator.interval(&fit(row), dot_i8(code, other)),
@@ -127,7 +131,7 @@ impl Bounds {
         let screen = query.estimator.screen(&most, self.greatest.threshold());
         let products = std::mem::take(&mut self.products);
         for (row, (slot, product)) in slots.zip(&products).enumerate() {
-            if screen.passes(view.scales[row], view.norms[row], *product) && search.allowed.contains(slot) {
+            if screen.passes(view.scales[row], view.norms[row], *product) && set.contains(slot) {
                 let (low, high) = query.estimator.interval(&fit(row), *product);
                 self.push(low, high, slot);
             }

@@ -4,7 +4,7 @@ use crate::{
     codes::{Codes, Probe},
     distance::{Metric, codes::Fit, prefetch},
     index::{Found, Search, Strategy, scan},
-    slots::SlotSet,
+    slots::{InARow, SlotSet},
 };
 
 use super::{
@@ -240,6 +240,7 @@ fn masked(
     scratch: &mut Scratch,
 ) {
     let Scratch { beam, front, visited, fresh, measured, .. } = scratch;
+    let allowed = allowed.in_a_row();
     beam.reset(effort, 0);
     // The front is as wide as it must be to hold `effort` allowed rows, and half as much again.
     front.reset((effort.saturating_mul(share).saturating_mul(3) / 2).min(layer.rows()), 0);
@@ -296,13 +297,15 @@ fn two_hops(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet,
     beam.reset(effort, 0);
     visited.reset(layer.rows());
     fresh.clear();
+    let seeds = allowed.every(allowed.len() / SEEDS);
+    let allowed = &allowed.in_a_row();
     for row in near {
         gather(layer, row, allowed, usize::MAX, visited, fresh);
         if visited.insert(row) && allowed.contains(row) {
             fresh.push(row);
         }
     }
-    for seed in allowed.every(allowed.len() / SEEDS) {
+    for seed in seeds {
         if (seed as usize) < layer.rows() && visited.insert(seed) {
             fresh.push(seed);
         }
@@ -334,7 +337,7 @@ fn two_hops(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet,
 /// are
 /// `enough`.
 #[inline(always)]
-fn gather(layer: &Layer, row: u32, allowed: &SlotSet, enough: usize, visited: &mut Visited, fresh: &mut Vec<u32>) {
+fn gather(layer: &Layer, row: u32, allowed: &InARow<'_>, enough: usize, visited: &mut Visited, fresh: &mut Vec<u32>) {
     let links = layer.links(row);
     for &link in links {
         if allowed.contains(link) {
