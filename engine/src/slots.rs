@@ -45,11 +45,11 @@ impl SlotSet {
 
     /// Adds `slot`; false if it was in already.
     pub fn insert(&mut self, slot: u32) -> bool {
-        let word = self.word_mut(slot as usize / 64);
-        let bit = 1 << (slot % 64);
-        let new = *word & bit == 0;
-        *word |= bit;
-        self.len += usize::from(new);
+        let new = !self.contains(slot);
+        if new {
+            *self.word_mut(slot as usize / 64) |= 1 << (slot % 64);
+            self.len += 1;
+        }
         new
     }
 
