@@ -93,14 +93,16 @@ impl SlotSet {
 
     /// Adds all slots of `other`.
     pub fn union(&mut self, other: &Self) {
-        let longest = |number: usize| self.pages.get(number).map_or(0, |page| page.len()).max(other.page(number).len());
-        let both = |number: usize| match (self.page(number), other.page(number)) {
-            (page, []) if !page.is_empty() => Arc::clone(&self.pages[number]),
-            ([], page) if !page.is_empty() => Arc::clone(&other.pages[number]),
-            (page, other) => endless(page).zip(endless(other)).map(|(word, other)| word | other).take(longest(number)).collect(),
+        let both = |number: usize| match (self.pages.get(number), other.pages.get(number)) {
+            (Some(page), None) | (None, Some(page)) => Arc::clone(page),
+            _ => {
+                let (page, other) = (self.page(number), other.page(number));
+                let words = endless(page).zip(endless(other)).map(|(word, other)| word | other);
+                words.take(page.len().max(other.len())).collect()
+            }
         };
-        *self =
-            Self { full_below: self.full_below, ..Self::of((0..self.pages.len().max(other.pages.len())).map(both).collect()) };
+        let pages = (0..self.pages.len().max(other.pages.len())).map(both).collect();
+        *self = Self { full_below: self.full_below, ..Self::of(pages) };
     }
 
     /// Adds the lowest slot that is not in the set, and returns it.
@@ -137,8 +139,7 @@ impl SlotSet {
         runs
     }
 
-    /// The set as one piece of memory, which it is copied to where it is not: for who asks for many
-    /// slots, or ranges, here and there.
+    /// The set as one piece of memory, copied unless it has one page only: for who asks for many slots or short ranges.
     pub fn in_a_row(&self) -> InARow<'_> {
         let Some((last, whole)) = self.pages.split_last() else { return InARow(Cow::default()) };
         if whole.is_empty() {
@@ -296,7 +297,7 @@ fn endless(words: &[u64]) -> impl Iterator<Item = u64> {
 /// The slots of the word at `at`, in ascending order.
 fn bits(at: usize, word: u64) -> impl Iterator<Item = u32> {
     let mut rest = word;
-    std::iter::from_fn(move || {
+    iter::from_fn(move || {
         let bit = (rest != 0).then(|| rest.trailing_zeros())?;
         rest &= rest - 1;
         Some((at * 64) as u32 + bit)
