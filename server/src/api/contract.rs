@@ -164,6 +164,7 @@ fn contents() -> Value {
     let short = json!({"maxLength": MAX_METADATA_CHARS});
     let of = |format: &str| json!({"type": "string", "format": format});
     let time = json!({"type": null, "anyOf": [of("date-time"), of("date"), {"type": "null"}]});
+    let another_time = json!({"type": null, "anyOf": [of("date-time"), of("date")]});
     let id = json!({"minLength": 1, "maxLength": MAX_ID_BYTES});
     let whole = json!({"type": ["integer", "null"], "minimum": 0, "maximum": u32::MAX});
     let fixed = ["page_number", "chunk_index", "created_at"];
@@ -174,21 +175,32 @@ fn contents() -> Value {
     let changed = merged(changed, json!({"properties": {"created_at": {"type": "null"}}}));
     let metadata = json!({"properties": {"author": short, "document_type": short, "source_url": short, "created_at": time,
         "title": text(MAX_METADATA_CHARS), "tags": {"maxItems": MAX_TAGS, "items": short}}});
+    let metadata_change = merged(metadata.clone(), json!({"properties": {"created_at": another_time}}));
     let chunk =
         json!({"properties": {"id": id, "text": text(MAX_CHUNK_CHARS), "metadata": of_chunk, "attributes": attributes(&[])}});
     let change = json!({"properties": {"text": text(MAX_CHUNK_CHARS), "metadata": changed, "attributes": attributes(&[])}});
     let document = json!({"anyOf": one_of(&[("text", "string"), ("chunks", "array")], &[]),
         "properties": {"id": id, "text": text(MAX_DOCUMENT_CHARS), "attributes": attributes(&[])}});
     json!({
-        "DocumentInput": document, "DocumentMetadataInput": metadata, "DocumentMetadataChange": metadata,
+        "DocumentInput": document, "DocumentMetadataInput": metadata, "DocumentMetadataChange": metadata_change,
         "DocumentChange": {"properties": {"attributes": attributes(&[])}},
         "ChunkInput": chunk, "PlacedChunkInput": chunk, "ChunkChange": change,
     })
 }
 
-/// Three floats are 16 characters; one or two at the end are filled up.
-const FLOATS_IN_BASE64: &str =
-    "^([A-Za-z0-9+/]{16})*([A-Za-z0-9+/]{16}|[A-Za-z0-9+/]{5}[AQgw]==|[A-Za-z0-9+/]{10}[AEIMQUYcgkosw048]=)$";
+/// Floats of 32 bits in base64: three are 16 characters; one or two at the end are filled up. Those that match are below 2^33 in
+/// magnitude, and never infinite or NaN: the three upper bits of each exponent are `100` at most. (Larger ones are taken, too, up to
+/// [`MAX_COMPONENT`], but that a pattern cannot tell.)
+fn floats_in_base64() -> String {
+    let any = "[A-Za-z0-9+/]";
+    // The characters that hold these bits, at the end of each float: after the sign and before two others; the last three; or the
+    // last one and, where it is 1, the first of the next character.
+    let first = format!("{any}{{4}}[A-Tg-z]");
+    let second = format!("{any}{{4}}[A-EI-MQ-UYZa-cg-ko-sw-z04-8]");
+    let third = format!("{any}{{4}}([ACEGIKMOQSUWYacegikmoqsuwy02468+]{any}|[BDFHJLNPRTVXZbdfhjlnprtvxz13579/][A-P])");
+    let three = format!("{first}{second}{third}");
+    format!("^({three})*({three}|{first}[AQgw]==|{first}{second}[AEIMQUYcgkosw048]=)$")
+}
 
 /// What goes for what is asked.
 fn questions() -> Value {
@@ -203,7 +215,8 @@ fn questions() -> Value {
     let component = json!({"minimum": -MAX_COMPONENT, "maximum": MAX_COMPONENT});
     let items = merged(component, json!({"type": "number"}));
     let vector = json!({"type": "array", "minItems": 1, "maxItems": MAX_DIMENSION, "items": items});
-    let base64 = json!({"type": "string", "contentEncoding": "base64", "pattern": FLOATS_IN_BASE64});
+    let base64 = json!({"type": "string", "contentEncoding": "base64", "pattern": floats_in_base64(),
+        "maxLength": (MAX_DIMENSION * 4).div_ceil(3) * 4});
     let text = json!({"pattern": "\\S", "minLength": 1, "maxLength": MAX_QUERY_CHARS});
     json!({
         "Embedding": {"type": null, "items": null, "anyOf": [vector, base64]},
@@ -214,4 +227,26 @@ fn questions() -> Value {
         "SelectionInput": selection,
         "OrderInput": {"properties": {"field": {"not": {"const": "text"}}}},
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, string::string_regex};
+
+    use super::*;
+    use crate::api::input::Embedding;
+
+    fn looks_like_floats() -> impl Strategy<Value = String> {
+        let pattern = floats_in_base64();
+        let between_anchors = &pattern[1..pattern.len() - 1];
+        string_regex(between_anchors).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_looks_like_floats_in_base64_is_a_vector(text in looks_like_floats()) {
+            let vector: Vec<f32> = Embedding::of_base64(&text).unwrap().into();
+            prop_assert!(!vector.is_empty() && vector.iter().all(|number| number.abs() < 2_f32.powi(33)), "{vector:?}");
+        }
+    }
 }

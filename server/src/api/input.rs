@@ -43,7 +43,7 @@ impl Embedding {
     }
 
     /// Reads it from base64.
-    fn of_base64(text: &str) -> Option<Self> {
+    pub(super) fn of_base64(text: &str) -> Option<Self> {
         let bytes = STANDARD.decode(text).ok()?;
         let (numbers, rest) = bytes.as_chunks();
         (!numbers.is_empty() && rest.is_empty()).then(|| Self(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()))
