@@ -50,6 +50,11 @@ fn the_api_describes_itself() {
     assert!(!description.to_string().contains("\"type\":null"), "a schema without a type");
     assert!(!description["paths"].to_string().contains("\"parameters\":null"), "a place for parameters without any");
     assert_eq!(schemas["ChunkInput"]["properties"]["metadata"]["properties"]["created_at"]["anyOf"][0]["format"], "date-time");
+    let nullable = |of: &str| schemas[of]["properties"]["created_at"].to_string().contains("null");
+    assert!(
+        nullable("DocumentMetadataInput") && !nullable("DocumentMetadataChange"),
+        "null is refused where it would change a time"
+    );
 }
 
 /// Every example of the description is a request that is done.
