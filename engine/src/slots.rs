@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, iter, ops::Range, sync::Arc};
 
-/// Words of a page. A write copies the page that it changes and the list of pages, however large the library is.
+/// Words of a page. A write copies the page that it changes, and the list of pages: 8 KiB, and 16 bytes for every 65,536 slots.
 const PAGE: usize = 1024;
 
 /// A set of slots, one bit each. Copies share their pages until one of them changes.

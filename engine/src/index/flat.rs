@@ -59,7 +59,7 @@ impl VectorIndex for Flat {
     }
 }
 
-fn by_floats(search: &Search<'_>, set: &InARow<'_>, pages: std::ops::Range<usize>) -> (TopK, usize) {
+fn by_floats(search: &Search<'_>, allowed: &InARow<'_>, pages: std::ops::Range<usize>) -> (TopK, usize) {
     let dimension = search.vectors.dimension();
     let mut top = TopK::new(search.k, search.allowed.len());
     let mut found = Vec::with_capacity(PAGE_ROWS);
@@ -68,23 +68,23 @@ fn by_floats(search: &Search<'_>, set: &InARow<'_>, pages: std::ops::Range<usize
         let first = (page * PAGE_ROWS) as u32;
         let rows = search.vectors.page(page);
         let slots = first..first + (rows.len() / dimension.max(1)) as u32;
-        let allowed = set.count_within(slots.clone());
-        if allowed * 4 >= slots.len() * 3 {
+        let count = allowed.count_within(slots.clone());
+        if count * 4 >= slots.len() * 3 {
             // Comparing a few rows in vain costs less than picking the others one by one.
             keys(search.metric, search.query, rows, dimension, &mut found);
             let next = search.vectors.page(page + 1);
             prefetch(&next[..next.len().min(PAGE_AHEAD)]);
             for (slot, key) in slots.zip(&found) {
-                if set.contains(slot) {
+                if allowed.contains(slot) {
                     top.push(*key, slot);
                 }
             }
         } else {
-            for slot in set.iter_within(slots) {
+            for slot in allowed.iter_within(slots) {
                 top.push(search.metric.key(search.query, search.vectors.row(slot)), slot);
             }
         }
-        visited += allowed;
+        visited += count;
     }
     (top, visited)
 }

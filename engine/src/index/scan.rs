@@ -100,19 +100,19 @@ impl Bounds {
     }
 
     /// The allowed rows of a page: all codes in one go where most are allowed.
-    fn page(&mut self, query: &Query, set: &InARow<'_>, codes: &Codes, page: usize) {
+    fn page(&mut self, query: &Query, allowed: &InARow<'_>, codes: &Codes, page: usize) {
         let first = (page * PAGE_ROWS) as u32;
         let slots: Range<u32> = first..first + PAGE_ROWS as u32;
-        let allowed = set.count_within(slots.clone());
-        if allowed == 0 {
+        let count = allowed.count_within(slots.clone());
+        if count == 0 {
             return;
         }
         let view = codes.page(page);
         let rows = view.scales.len();
         let fit = |row: usize| Fit { scale: view.scales[row], norm: view.norms[row], residual: view.residuals[row] };
         let code = query.coded.code();
-        if allowed * 4 < rows * 3 || rows < PAGE_ROWS {
-            for slot in set.iter_within(slots) {
+        if count * 4 < rows * 3 || rows < PAGE_ROWS {
+            for slot in allowed.iter_within(slots) {
                 let row = (slot - first) as usize;
                 let (low, high) = match view.codes.get(row * code.len()..(row + 1) * code.len()) {
                     Some(other) if row < rows => query.estimator.interval(&fit(row), dot_i8(code, other)),
@@ -131,7 +131,7 @@ impl Bounds {
         let screen = query.estimator.screen(&most, self.greatest.threshold());
         let products = std::mem::take(&mut self.products);
         for (row, (slot, product)) in slots.zip(&products).enumerate() {
-            if screen.passes(view.scales[row], view.norms[row], *product) && set.contains(slot) {
+            if screen.passes(view.scales[row], view.norms[row], *product) && allowed.contains(slot) {
                 let (low, high) = query.estimator.interval(&fit(row), *product);
                 self.push(low, high, slot);
             }

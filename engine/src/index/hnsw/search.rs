@@ -334,8 +334,7 @@ fn two_hops(layer: &Layer, probe: &Probe<'_>, starts: &[u32], allowed: &SlotSet,
 }
 
 /// Adds to `fresh` the allowed rows among the neighbours of `row`, and then those among the neighbours of the others, until there
-/// are
-/// `enough`.
+/// are `enough`.
 #[inline(always)]
 fn gather(layer: &Layer, row: u32, allowed: &InARow<'_>, enough: usize, visited: &mut Visited, fresh: &mut Vec<u32>) {
     let links = layer.links(row);
